@@ -15,10 +15,7 @@
 
 enum { MAX_TAGS = 100000 };
 
-static uint64_t fib(uint64_t n)
-{
-    return n < 2 ? n : fib(n - 1) + fib(n - 2);
-}
+static uint64_t fib(uint64_t n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
 
 /* env is the number itself. */
 int32_t helper_fib(void *env, void **result)
@@ -66,15 +63,9 @@ int32_t helper_gate(void *env, void **result)
     return 0;
 }
 
-void helper_gate_await(void)
-{
-    wait_for(&gate_entered);
-}
+void helper_gate_await(void) { wait_for(&gate_entered); }
 
-void helper_gate_open(void)
-{
-    sem_post(&gate_opened);
-}
+void helper_gate_open(void) { sem_post(&gate_opened); }
 
 /* Each done callback should find its tag fresh, its future successful and itself on the thread that began the tally. */
 static pthread_t tally_thread;
@@ -113,26 +104,14 @@ void helper_count_drop(void *env)
     atomic_fetch_add(&tally_dropped, 1);
 }
 
-uint64_t helper_tally_done(void)
-{
-    return atomic_load(&tally_done);
-}
+uint64_t helper_tally_done(void) { return atomic_load(&tally_done); }
 
-uint64_t helper_tally_dropped(void)
-{
-    return atomic_load(&tally_dropped);
-}
+uint64_t helper_tally_dropped(void) { return atomic_load(&tally_dropped); }
 
-uint64_t helper_tally_wrong(void)
-{
-    return atomic_load(&tally_wrong);
-}
+uint64_t helper_tally_wrong(void) { return atomic_load(&tally_wrong); }
 
 /* For execq_uv_table_load: looks everywhere in the process, or in the library whose dlopen handle env is. */
-void *helper_sym(void *env, const char *name)
-{
-    return dlsym(env != NULL ? env : RTLD_DEFAULT, name);
-}
+void *helper_sym(void *env, const char *name) { return dlsym(env != NULL ? env : RTLD_DEFAULT, name); }
 
 /* The size that the C compiler gives a public struct; 0 for a name that is none. */
 uint64_t helper_sizeof(const char *type)
