@@ -3,11 +3,11 @@
 
 /* Tasks. */
 int32_t helper_fib(void *env, void **result);
-int32_t helper_fib_at(void *env, void **result);
 int32_t helper_fail(void *env, void **result);
 
-/* A task that stays in its body, from the moment that helper_gate_await returns, until helper_gate_open. */
+/* Tasks that stay in their body until helper_gate_open. helper_gate_await returns once one of them is there. */
 int32_t helper_gate(void *env, void **result);
+int32_t helper_gated_fib_at(void *env, void **result);
 void helper_gate_init(void);
 void helper_gate_await(void);
 void helper_gate_open(void);

@@ -40,7 +40,7 @@ const STRUCTS = {
     execq_uv_table: koffi.struct('execq_uv_table', {
         struct_size: 'uint32_t', flags: 'uint32_t', version: 'uint32_t', reserved: 'uint32_t', identity: 'void *',
         loop_size: 'uint64_t', async_size: 'uint64_t', async_init: 'void *', async_send: 'void *', close: 'void *',
-        ref: 'void *', unref: 'void *', handle_get_data: 'void *', handle_set_data: 'void *',
+        ref: 'void *', unref: 'void *',
     }),
 };
 
@@ -140,9 +140,11 @@ function nullIsAnsweredWithEinval() {
 }
 
 async function aResultComesBack(executor) {
+    helper.helper_gate_init();
     const number = new BigUint64Array([30n]);
-    const future = submit(executor, 'fib', 'helper_fib_at', number, number.byteLength);
-    number[0] = 0n; // the task has a copy
+    const future = submit(executor, 'fib', 'helper_gated_fib_at', number, number.byteLength);
+    number[0] = 1n; // the task has a copy
+    helper.helper_gate_open();
     const value = handle();
     checkStatus('wait', await futureWait(future, FOREVER));
     checkStatus('result', execq.execq_future_result(future, value));
@@ -206,7 +208,7 @@ async function aQueueIsDrainedThroughItsDescriptor(executor) {
         polls += 1;
         total += drain(queue, room, seen);
     }
-    check('each tag once', seen, [0, ...new Array(TASKS).fill(1)]);
+    check('tags that did not come once', [...seen.keys()].filter((tag) => tag > 0 && seen[tag] !== 1), []);
     check('a drain afterwards', drain(queue, room, seen), 0);
     checkStatus('cq_close', execq.execq_cq_close(queue, null));
     await awaitReadable(fd[0]);

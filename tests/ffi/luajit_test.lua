@@ -36,7 +36,7 @@ local helper = ffi.load(helper_library)
 
 local function check(what, got, wanted)
     if got ~= wanted then
-        error(string.format("luajit: %s: got %s, wanted %s", what, tostring(got), tostring(wanted)), 0)
+        error(string.format("%s: got %s, wanted %s", what, tostring(got), tostring(wanted)), 0)
     end
 end
 
@@ -117,9 +117,11 @@ local function null_is_answered_with_einval()
 end
 
 local function a_result_comes_back(executor)
+    helper.helper_gate_init()
     local env = ffi.new("uint64_t[1]", 30)
-    local future = submit(executor, "fib", helper.helper_fib_at, env, ffi.sizeof(env))
-    env[0] = 0 -- the task has a copy
+    local future = submit(executor, "fib", helper.helper_gated_fib_at, env, ffi.sizeof(env))
+    env[0] = 1 -- the task has a copy
+    helper.helper_gate_open()
     local value = ffi.new("void *[1]")
     check_status("wait", execq.execq_future_wait(future, FOREVER))
     check_status("result", execq.execq_future_result(future, value))
