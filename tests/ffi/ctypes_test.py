@@ -160,7 +160,8 @@ def null_is_answered_with_einval():
         "executor_close": lib.execq_executor_close(None, DRAIN),
         "executor_join": lib.execq_executor_join(None, 0, None),
         "submit without a function": lib.execq_submit(None, None, None, byref(out)),
-        "submit_to_cq without a queue": lib.execq_submit_to_cq(None, None, address(helper.helper_fib), None, None, None),
+        "submit_to_cq without a queue":
+            lib.execq_submit_to_cq(None, None, address(helper.helper_fib), None, None, None),
         "future_wait": lib.execq_future_wait(None, 0),
         "future_result": lib.execq_future_result(None, byref(out)),
         "cq_new without out": lib.execq_cq_new(None),

@@ -24,7 +24,8 @@ while (FIB.length < 31) FIB.push(FIB.at(-1) + FIB.at(-2));
 // Structs that are passed as objects. Completions come in arrays and are read from a buffer instead.
 const STRUCTS = {
     execq_executor_options: koffi.struct('execq_executor_options', {
-        struct_size: 'uint32_t', flags: 'uint32_t', name: 'const char *', max_threads: 'uint32_t', reserved: 'uint32_t',
+        struct_size: 'uint32_t', flags: 'uint32_t', name: 'const char *', max_threads: 'uint32_t',
+        reserved: 'uint32_t',
     }),
     execq_task_options: koffi.struct('execq_task_options', {
         struct_size: 'uint32_t', flags: 'uint32_t', drop: 'void *', drop_result: 'void *', name: 'const char *',
@@ -34,8 +35,8 @@ const STRUCTS = {
         name: koffi.array('char', 48, 'String'), running_ns: 'int64_t', reserved: 'uint64_t',
     }),
     execq_shutdown_report: koffi.struct('execq_shutdown_report', {
-        struct_size: 'uint32_t', flags: 'uint32_t', running: 'void *', running_max: 'uint64_t', running_count: 'uint64_t',
-        running_total: 'uint64_t', queued: 'uint64_t', threads: 'uint64_t',
+        struct_size: 'uint32_t', flags: 'uint32_t', running: 'void *', running_max: 'uint64_t',
+        running_count: 'uint64_t', running_total: 'uint64_t', queued: 'uint64_t', threads: 'uint64_t',
     }),
     execq_uv_table: koffi.struct('execq_uv_table', {
         struct_size: 'uint32_t', flags: 'uint32_t', version: 'uint32_t', reserved: 'uint32_t', identity: 'void *',

@@ -171,8 +171,9 @@ local function a_queue_is_drained_through_its_descriptor(executor)
     local queue = out[0]
     check_status("cq_fd", execq.execq_cq_fd(queue, fd))
     for tag = 1, TASKS do
-        check_status("submit_to_cq", execq.execq_submit_to_cq(executor, nil, helper.helper_fib, pointer(tag % 20), queue,
-            pointer(tag)))
+        local env = pointer(tag % 20)
+        local status = execq.execq_submit_to_cq(executor, nil, helper.helper_fib, env, queue, pointer(tag))
+        check_status("submit_to_cq", status)
     end
     local poller = ffi.new("struct pollfd[1]", { { fd[0], POLLIN, 0 } })
     local room, seen, total, polls = ffi.new("execq_completion[256]"), {}, 0, 0
