@@ -33,8 +33,6 @@ typedef struct execq_uv_table {
     void (*close)(struct uv_handle_s *handle, void (*callback)(struct uv_handle_s *handle));
     void (*ref)(struct uv_handle_s *handle);
     void (*unref)(struct uv_handle_s *handle);
-    void *(*handle_get_data)(const struct uv_handle_s *handle);
-    void (*handle_set_data)(struct uv_handle_s *handle, void *data);
 } execq_uv_table;
 
 /* Finds one symbol of a libuv copy by its name; NULL if there is none. */

@@ -37,8 +37,6 @@ static inline void execq_uv_table_here(execq_uv_table *table)
     table->close = uv_close;
     table->ref = uv_ref;
     table->unref = uv_unref;
-    table->handle_get_data = uv_handle_get_data;
-    table->handle_set_data = uv_handle_set_data;
 }
 
 /* Attaches a loop through the libuv that this file is compiled against; see execq_loop_attach_uv for the contract.

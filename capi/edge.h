@@ -1,0 +1,49 @@
+// Floor 4. The edge of the C ABI: no exception leaves, options are read by the rules of execq.h.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <cxxabi.h>
+#include <new>
+
+#include "execq/status.h"
+
+namespace execq::core {
+
+// Runs a body that returns a status. The only exceptions that the core itself can throw are the standard library's.
+template <class Body>
+execq_status guarded(const Body& body)
+{
+    try {
+        return body();
+    } catch (abi::__forced_unwind&) {
+        throw;  // pthread_exit in a task that a wait runs in place: it has to go on
+    } catch (const std::bad_alloc&) {
+        return EXECQ_ENOMEM;
+    } catch (...) {
+        return EXECQ_EAGAIN;
+    }
+}
+
+// A struct of an unknown version, from the caller, as this version's; the rules stand in execq.h.
+template <class Options>
+execq_status read_options(const Options* given, std::uint32_t known_flags, Options& out)
+{
+    constexpr std::uint32_t largest = 4096;  // beyond any version to come: the size itself is wrong
+    out = Options{};
+    if (given == nullptr)
+        return EXECQ_OK;
+    if (given->struct_size < sizeof(Options) || given->struct_size > largest)
+        return EXECQ_EINVAL;
+    const auto* bytes = reinterpret_cast<const unsigned char*>(given);
+    if (std::any_of(bytes + sizeof(Options), bytes + given->struct_size, [](unsigned char byte) { return byte != 0; }))
+        return EXECQ_ENOTSUP;
+    if ((given->flags & ~known_flags) != 0)
+        return EXECQ_ENOTSUP;
+    std::memcpy(&out, given, sizeof(Options));
+    return EXECQ_OK;
+}
+
+}  // namespace execq::core

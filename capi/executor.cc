@@ -1,0 +1,97 @@
+// Floor 4: executor.h and conf.h.
+#include "execq/executor.h"
+
+#include "edge.h"
+#include "execq/conf.h"
+#include "sched/conf.h"
+#include "sched/executor.h"
+
+using namespace execq::core;
+
+execq_status execq_executor_new(const execq_executor_options *options, execq_executor **out)
+{
+    execq_executor_options read;
+    const execq_status status = read_options(options, 0, read);
+    if (status != EXECQ_OK)
+        return status;
+    if (out == nullptr || read.max_threads > EXECQ_MAX_THREADS)
+        return EXECQ_EINVAL;
+    if (read.reserved != 0)
+        return EXECQ_ENOTSUP;
+    return guarded([&]() -> execq_status {
+        Executor *executor = nullptr;
+        const execq_status made = Executor::make(read.name, read.max_threads, &executor);
+        if (made == EXECQ_OK)
+            *out = handle_of(executor);
+        return made;
+    });
+}
+
+execq_status execq_executor_default(execq_executor **out)
+{
+    if (out == nullptr)
+        return EXECQ_EINVAL;
+    return guarded([&]() -> execq_status {
+        Executor *executor = nullptr;
+        const execq_status resolved = resolve_executor(&executor);
+        if (resolved == EXECQ_OK)
+            *out = handle_of(executor);
+        return resolved;
+    });
+}
+
+void execq_executor_retain(execq_executor *executor)
+{
+    if (executor != nullptr)
+        core_of(executor)->retain();
+}
+
+void execq_executor_release(execq_executor *executor)
+{
+    if (executor != nullptr)
+        core_of(executor)->release();
+}
+
+execq_status execq_executor_close(execq_executor *executor, int32_t mode)
+{
+    if (executor == nullptr || (mode != EXECQ_DRAIN && mode != EXECQ_CANCEL))
+        return EXECQ_EINVAL;
+    return guarded([&]() -> execq_status {
+        core_of(executor)->close(mode);
+        return EXECQ_OK;
+    });
+}
+
+execq_status execq_executor_join(execq_executor *executor, int64_t timeout_ns, execq_shutdown_report *report)
+{
+    if (executor == nullptr)
+        return EXECQ_EINVAL;
+    execq_shutdown_report read;
+    const execq_status status = read_options(report, 0, read);
+    if (status != EXECQ_OK)
+        return status;
+    return guarded([&]() -> execq_status {
+        const execq_status joined = core_of(executor)->join(Deadline::after(timeout_ns));
+        if (report != nullptr && (joined == EXECQ_OK || joined == EXECQ_ETIMEDOUT))
+            core_of(executor)->report(*report);
+        return joined;
+    });
+}
+
+execq_status execq_init_conf(const execq_conf *conf)
+{
+    if (conf == nullptr)
+        return EXECQ_EINVAL;
+    execq_conf read;
+    const execq_status status = read_options(conf, EXECQ_CONF_CLEAR_EXECUTOR, read);
+    if (status != EXECQ_OK)
+        return status;
+    const bool clear = (read.flags & EXECQ_CONF_CLEAR_EXECUTOR) != 0;
+    if (clear && read.executor != nullptr)
+        return EXECQ_EINVAL;
+    return guarded([&]() -> execq_status {
+        if (clear || read.executor != nullptr)
+            configure_executor(core_of(read.executor));
+        return EXECQ_OK;
+    });
+}

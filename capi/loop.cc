@@ -1,0 +1,66 @@
+// Floor 4: loop.h.
+#include "execq/loop.h"
+
+#include "edge.h"
+#include "flow/loop_port.h"
+#include "flow/uv_table.h"
+
+using namespace execq::core;
+
+execq_status execq_uv_table_load(execq_uv_table *table, execq_symbol_fn sym, void *env)
+{
+    if (table == nullptr || table->struct_size != sizeof *table)
+        return EXECQ_EINVAL;
+    return guarded([&]() -> execq_status {
+        if (sym != nullptr)
+            return load_uv_table(sym, env, table);
+        *table = own_uv_table();
+        return EXECQ_OK;
+    });
+}
+
+execq_status execq_loop_attach_uv(struct uv_loop_s *loop, const execq_uv_table *table, execq_loop **out)
+{
+    if (loop == nullptr || out == nullptr)
+        return EXECQ_EINVAL;
+    execq_uv_table read;
+    execq_status status = read_options(table != nullptr ? table : &own_uv_table(), 0, read);
+    if (status == EXECQ_OK)
+        status = check_uv_table(read);
+    if (status != EXECQ_OK)
+        return status;
+    return guarded([&]() -> execq_status {
+        LoopPort *port = nullptr;
+        const execq_status attached = LoopPort::attach(loop, read, &port);
+        if (attached == EXECQ_OK)
+            *out = handle_of(port);
+        return attached;
+    });
+}
+
+execq_status execq_loop_detach(execq_loop *loop)
+{
+    return loop != nullptr ? guarded([&] { return core_of(loop)->detach(); }) : EXECQ_EINVAL;
+}
+
+execq_status execq_loop_hold(execq_loop *loop)
+{
+    return loop != nullptr ? guarded([&] { return core_of(loop)->hold(); }) : EXECQ_EINVAL;
+}
+
+execq_status execq_loop_unhold(execq_loop *loop)
+{
+    return loop != nullptr ? guarded([&] { return core_of(loop)->unhold(); }) : EXECQ_EINVAL;
+}
+
+void execq_loop_retain(execq_loop *loop)
+{
+    if (loop != nullptr)
+        core_of(loop)->retain();
+}
+
+void execq_loop_release(execq_loop *loop)
+{
+    if (loop != nullptr)
+        core_of(loop)->release();
+}

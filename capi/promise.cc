@@ -1,0 +1,81 @@
+// Floor 4: promise.h.
+#include "execq/promise.h"
+
+#include "edge.h"
+#include "task/node.h"
+
+using namespace execq::core;
+
+execq_status execq_promise_new(const execq_promise_options *options, execq_promise **promise, execq_future **future)
+{
+    execq_promise_options read;
+    const execq_status status = read_options(options, 0, read);
+    if (status != EXECQ_OK)
+        return status;
+    if (promise == nullptr || future == nullptr)
+        return EXECQ_EINVAL;
+    Node *node = Node::make_promise(read.drop_result, read.name);
+    if (node == nullptr)
+        return EXECQ_ENOMEM;
+    *promise = promise_of(node);
+    *future = future_of(node);
+    return EXECQ_OK;
+}
+
+execq_status execq_promise_resolve(execq_promise *promise, void *value)
+{
+    if (promise == nullptr)
+        return EXECQ_EINVAL;
+    Node &node = *core_of(promise);
+    return guarded([&]() -> execq_status {
+        if (!node.try_claim_promise())
+            return EXECQ_EALREADY;
+        node.settle_value(value);
+        return EXECQ_OK;
+    });
+}
+
+execq_status execq_promise_reject(execq_promise *promise, int32_t code, const char *message)
+{
+    if (promise == nullptr || code == 0)
+        return EXECQ_EINVAL;
+    Node &node = *core_of(promise);
+    return guarded([&]() -> execq_status {
+        // Made before the claim: where memory is out, the promise stays open.
+        Error *error = message != nullptr ? Error::make(code, message) : nullptr;
+        if (message != nullptr && error == nullptr)
+            return node.done() ? EXECQ_EALREADY : EXECQ_ENOMEM;
+        const bool first = node.try_claim_promise();
+        const bool canceled = first && code == EXECQ_ECANCELED && node.cancel_requested();
+        if (error != nullptr && (!first || canceled))
+            error->release();
+        if (!first)
+            return EXECQ_EALREADY;
+        if (canceled)
+            node.settle_canceled();
+        else if (error != nullptr)
+            node.settle_error(error);
+        else
+            node.settle_code(code);
+        return EXECQ_OK;
+    });
+}
+
+int32_t execq_promise_cancel_requested(execq_promise *promise)
+{
+    if (promise == nullptr)
+        return EXECQ_EINVAL;
+    return core_of(promise)->cancel_requested() ? 1 : 0;
+}
+
+void execq_promise_retain(execq_promise *promise)
+{
+    if (promise != nullptr)
+        core_of(promise)->retain_promise();
+}
+
+void execq_promise_release(execq_promise *promise)
+{
+    if (promise != nullptr)
+        core_of(promise)->release_promise();
+}

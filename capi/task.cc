@@ -1,0 +1,110 @@
+// Floor 4: task.h.
+#include "execq/task.h"
+
+#include <cstddef>
+
+#include "edge.h"
+#include "flow/cq.h"
+#include "flow/loop_port.h"
+#include "flow/submission.h"
+#include "sched/worker.h"
+#include "task/callbacks.h"
+
+using namespace execq::core;
+
+namespace {
+
+// What a submission takes over whatever it answers: honoured as soon as struct_size covers it.
+execq_drop_fn drop_of(const execq_task_options *options)
+{
+    constexpr std::size_t covered = offsetof(execq_task_options, drop) + sizeof options->drop;
+    return options != nullptr && options->struct_size >= covered ? options->drop : nullptr;
+}
+
+execq_status read_task(const execq_task_options *options, execq_fn fn, void *env, TaskSpec &spec)
+{
+    execq_task_options read;
+    const execq_status status = read_options(options, 0, read);
+    if (status != EXECQ_OK)
+        return status;
+    if (fn == nullptr || (read.env_size != 0 && env == nullptr))
+        return EXECQ_EINVAL;
+    spec = {fn, env, read.drop, read.drop_result, read.name, read.env_size};
+    return EXECQ_OK;
+}
+
+execq_status reject(execq_status status, execq_drop_fn drop, void *env)
+{
+    const CallbackScope scope;
+    call_drop(drop, env);
+    return status;
+}
+
+}  // namespace
+
+execq_status execq_submit(execq_executor *executor, execq_fn fn, void *env, execq_future **out)
+{
+    return execq_submit_with(executor, nullptr, fn, env, out);
+}
+
+execq_status execq_submit_with(execq_executor *executor, const execq_task_options *options, execq_fn fn, void *env,
+                               execq_future **out)
+{
+    TaskSpec spec;
+    const execq_status status = read_task(options, fn, env, spec);
+    if (status != EXECQ_OK)
+        return reject(status, drop_of(options), env);
+    return guarded([&] { return submit(core_of(executor), spec, nullptr, out); });
+}
+
+execq_status execq_submit_to_loop(execq_executor *executor, const execq_task_options *options, execq_fn fn, void *env,
+                                  execq_loop *loop, execq_done_fn done, void *done_env, execq_drop_fn done_drop)
+{
+    TaskSpec spec;
+    execq_status status = read_task(options, fn, env, spec);
+    if (status == EXECQ_OK && (loop == nullptr || done == nullptr))
+        status = EXECQ_EINVAL;
+    if (status != EXECQ_OK) {
+        reject(status, drop_of(options), env);
+        return reject(status, done_drop, done_env);
+    }
+    const Completion completion{done, done_env, done_drop, core_of(loop)};
+    return guarded([&] { return submit(core_of(executor), spec, &completion, nullptr); });
+}
+
+execq_status execq_submit_to_cq(execq_executor *executor, const execq_task_options *options, execq_fn fn, void *env,
+                                execq_cq *cq, void *tag)
+{
+    TaskSpec spec;
+    execq_status status = read_task(options, fn, env, spec);
+    if (status == EXECQ_OK && cq == nullptr)
+        status = EXECQ_EINVAL;
+    if (status != EXECQ_OK)
+        return reject(status, drop_of(options), env);
+    const Completion completion{nullptr, tag, nullptr, core_of(cq)};
+    return guarded([&] { return submit(core_of(executor), spec, &completion, nullptr); });
+}
+
+execq_status execq_submit_many(execq_executor *executor, const execq_task_options *options, size_t n, execq_fn fn,
+                               void *const *envs, execq_future **out)
+{
+    TaskSpec spec;
+    // The copy of an env is checked per task: a null env with a size has nothing to copy.
+    execq_status status = read_task(options, fn, &spec, spec);
+    for (size_t i = 0; i < n && status == EXECQ_OK && spec.env_size != 0; ++i) {
+        if (envs == nullptr || envs[i] == nullptr)
+            status = EXECQ_EINVAL;
+    }
+    if (status == EXECQ_OK)
+        return guarded([&] { return submit_many(core_of(executor), spec, n, envs, out); });
+    for (size_t i = 0; i < n; ++i)
+        reject(status, drop_of(options), envs != nullptr ? envs[i] : nullptr);
+    return status;
+}
+
+int32_t execq_cancel_requested(void)
+{
+    Worker *worker = Worker::current();
+    const Node *node = worker != nullptr ? worker->top_node() : nullptr;
+    return node != nullptr && worker->executor().stop_requested(*node) ? 1 : 0;
+}

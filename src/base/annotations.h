@@ -1,0 +1,44 @@
+// Floor 0. A mutex that clang's -Wthread-safety understands; everything that a lock guards says so by annotation.
+#pragma once
+
+#include <mutex>
+
+#if defined(__clang__)
+#define EXECQ_ANNOTATE(x) __attribute__((x))
+#else
+#define EXECQ_ANNOTATE(x)
+#endif
+
+#define EXECQ_CAPABILITY(name) EXECQ_ANNOTATE(capability(name))
+#define EXECQ_SCOPED_CAPABILITY EXECQ_ANNOTATE(scoped_lockable)
+#define EXECQ_GUARDED_BY(lock) EXECQ_ANNOTATE(guarded_by(lock))
+#define EXECQ_REQUIRES(lock) EXECQ_ANNOTATE(requires_capability(lock))
+#define EXECQ_EXCLUDES(lock) EXECQ_ANNOTATE(locks_excluded(lock))
+#define EXECQ_ACQUIRE(...) EXECQ_ANNOTATE(acquire_capability(__VA_ARGS__))
+#define EXECQ_RELEASE(...) EXECQ_ANNOTATE(release_capability(__VA_ARGS__))
+
+namespace execq::core {
+
+// Lock order, outermost first: Executor::join_mutex_, Executor::mutex_, Worker::frames_mutex_. Port::mutex_, the wait
+// lot's buckets, the id pool's and the configuration's are alone. No callback of the user runs under any of them.
+class EXECQ_CAPABILITY("mutex") Mutex {
+public:
+    void lock() EXECQ_ACQUIRE() { mutex_.lock(); }
+    void unlock() EXECQ_RELEASE() { mutex_.unlock(); }
+
+private:
+    std::mutex mutex_;
+};
+
+class EXECQ_SCOPED_CAPABILITY MutexLock {
+public:
+    explicit MutexLock(Mutex& mutex) EXECQ_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
+    ~MutexLock() EXECQ_RELEASE() { mutex_.unlock(); }
+    MutexLock(const MutexLock&) = delete;
+    MutexLock& operator=(const MutexLock&) = delete;
+
+private:
+    Mutex& mutex_;
+};
+
+}  // namespace execq::core

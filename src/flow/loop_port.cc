@@ -1,0 +1,249 @@
+#include "flow/loop_port.h"
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdlib>
+#include <new>
+#include <utility>
+
+#include "execq/status.h"
+#include "task/callbacks.h"
+#include "task/node.h"
+
+namespace execq::core {
+
+namespace {
+
+// The handle's memory: a pointer to the port, then the uv_async_t of the caller's libuv, whose layout we do not know.
+constexpr std::size_t prefix = alignof(std::max_align_t);
+
+LoopPort*& port_of(void* async) { return *reinterpret_cast<LoopPort**>(static_cast<char*>(async) - prefix); }
+
+void free_handle(void* async) { std::free(static_cast<char*>(async) - prefix); }
+
+execq_status status_of_uv(int error)
+{
+    switch (error) {
+    case -ENOMEM:
+        return EXECQ_ENOMEM;
+    case -EMFILE:
+    case -ENFILE:
+        return EXECQ_EMFILE;
+    default:
+        return EXECQ_EINVAL;
+    }
+}
+
+}  // namespace
+
+// ---- attaching and detaching (loop thread) ----
+
+execq_status LoopPort::attach(uv_loop_s* loop, const execq_uv_table& table, LoopPort** out)
+{
+    auto* port = new (std::nothrow) LoopPort(table);
+    if (port == nullptr)
+        return EXECQ_ENOMEM;
+    const execq_status status = port->open(loop);
+    if (status != EXECQ_OK) {
+        delete port;
+        return status;
+    }
+    *out = port;
+    return EXECQ_OK;
+}
+
+execq_status LoopPort::open(uv_loop_s* loop)
+{
+    void* memory = std::calloc(1, prefix + uv_.async_size);
+    if (memory == nullptr)
+        return EXECQ_ENOMEM;
+    async_ = reinterpret_cast<uv_async_s*>(static_cast<char*>(memory) + prefix);
+    port_of(async_) = this;
+    const int error = uv_.async_init(loop, async_, on_wake);
+    if (error != 0) {
+        std::free(memory);
+        return status_of_uv(error);
+    }
+    wake();  // see the top of the header
+    return EXECQ_OK;
+}
+
+execq_status LoopPort::detach()
+{
+    // From here on nobody can register; what is complete is still delivered.
+    const std::uint64_t before = uses_.fetch_add(guest_unit, std::memory_order_relaxed);
+    if ((before & attached_unit) == 0 ||
+        (uses_.fetch_sub(attached_unit, std::memory_order_acq_rel) & attached_unit) == 0) {
+        give_up(guest_unit);
+        return EXECQ_EALREADY;
+    }
+    loop_thread_.store(std::this_thread::get_id(), std::memory_order_seq_cst);
+    collect(mailbox_.close());
+    std::uint64_t over = 0;
+    while (!ready_.empty())
+        over += run_ready(batch);
+    withdraw_listed(nullptr);
+    {
+        const MutexLock lock(mutex_);
+        over += std::exchange(holds_, 0);
+    }
+    uv_.close(handle(), on_close);
+    give_up(guest_unit + over);
+    return EXECQ_OK;
+}
+
+void LoopPort::on_close(uv_handle_s* handle) { free_handle(handle); }
+
+void LoopPort::release()
+{
+    if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
+        return;
+    abandoned_.store(true, std::memory_order_relaxed);  // published by the wake
+    if (attached())
+        wake();
+    give_up(handles_unit);
+}
+
+// ---- keeping the loop alive ----
+
+bool LoopPort::begin_use()
+{
+    // seq_cst with work(): either we see the loop's new thread, or that thread sees us pending and stays referenced.
+    const std::uint64_t before = uses_.fetch_add(1, std::memory_order_seq_cst);
+    if ((before & attached_unit) == 0) {
+        give_up(1);
+        return false;
+    }
+    if (on_loop_thread())
+        reference(true);
+    else if ((before & pending_mask) == 0)
+        wake();
+    return true;
+}
+
+// For a use that does not end in a delivery: the loop may have to notice that nothing is pending any more.
+void LoopPort::end_use()
+{
+    const std::uint64_t before = uses_.fetch_add(guest_unit - 1, std::memory_order_seq_cst);
+    if ((before & attached_unit) != 0 && (before & pending_mask) == 1)
+        wake();
+    give_up(guest_unit);
+}
+
+void LoopPort::give_up(std::uint64_t units)
+{
+    if (uses_.fetch_sub(units, std::memory_order_seq_cst) == units)
+        delete this;
+}
+
+void LoopPort::reference(bool wanted)
+{
+    if (referenced_ == wanted)
+        return;
+    referenced_ = wanted;
+    wanted ? uv_.ref(handle()) : uv_.unref(handle());
+}
+
+execq_status LoopPort::hold()
+{
+    const MutexLock lock(mutex_);
+    if (!begin_use())
+        return EXECQ_ECLOSED;
+    ++holds_;
+    return EXECQ_OK;
+}
+
+execq_status LoopPort::unhold()
+{
+    {
+        const MutexLock lock(mutex_);
+        if (!attached())
+            return EXECQ_ECLOSED;
+        if (holds_ == 0)
+            return EXECQ_EINVAL;
+        --holds_;
+    }
+    end_use();
+    return EXECQ_OK;
+}
+
+// ---- delivery ----
+
+void LoopPort::wake()
+{
+    mailbox_.poke([this] { send(); });
+}
+
+bool LoopPort::post(Registration& registration)
+{
+    return mailbox_.post(registration, [this] { send(); });
+}
+
+void LoopPort::deliver(Registration& registration) noexcept
+{
+    HeapRegistration* heap = heap_of(registration);
+    if (heap != nullptr && heap->listed) {
+        const MutexLock lock(mutex_);
+        if (!heap->withdrawn) {
+            // Off the list first: once posted it may be run and freed.
+            unlist(*heap);
+            if (!post(registration)) {
+                heap->completed = true;  // detach() is under way and will find it on the list
+                listed_.push_back(*heap);
+            }
+            return;
+        }
+    } else if (post(registration)) {
+        return;
+    }
+    finish(registration, this);
+}
+
+void LoopPort::collect(Link* posted)
+{
+    while (posted != nullptr) {
+        Link* next = posted->next;
+        ready_.push(*static_cast<Registration*>(posted));
+        posted = next;
+    }
+}
+
+// Returns how many ran; their uses are for the caller to give up.
+unsigned LoopPort::run_ready(unsigned limit)
+{
+    const CallbackScope scope;
+    unsigned count = 0;
+    while (count != limit) {
+        Registration* registration = ready_.pop();
+        if (registration == nullptr)
+            break;
+        ++count;
+        run_now(*registration, nullptr);
+        run_queued();
+    }
+    return count;
+}
+
+void LoopPort::on_wake(uv_async_s* async) { port_of(async)->work(); }
+
+void LoopPort::work()
+{
+    uses_.fetch_add(guest_unit, std::memory_order_relaxed);
+    loop_thread_.store(std::this_thread::get_id(), std::memory_order_seq_cst);
+    collect(mailbox_.take_all());
+    std::uint64_t over = 0;
+    if (abandoned_.load(std::memory_order_relaxed))
+        detach();
+    else
+        over = run_ready(batch);
+    uses_.fetch_sub(over, std::memory_order_seq_cst);
+    const std::uint64_t uses = uses_.load(std::memory_order_seq_cst);
+    if ((uses & attached_unit) != 0) {  // not detached by one of the callbacks
+        if (!ready_.empty())
+            wake();
+        reference((uses & pending_mask) != 0);
+    }
+    give_up(guest_unit);
+}
+
+}  // namespace execq::core

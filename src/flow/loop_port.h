@@ -1,0 +1,88 @@
+// Floor 3. A port onto a caller's uv loop: completions are posted by any thread and run on the loop's thread.
+//
+// Life and keep-alive are one word, uses_: what is pending (registrations and holds) in its lower part, one unit for
+// being attached, one for the handles of the C surface together. At 0 the port is freed. While anything is pending the
+// loop must be kept alive, by a referenced uv handle; uv_ref belongs to the loop's thread, so a registration from
+// elsewhere pokes the loop, which refs itself.
+//
+// The handle starts referenced with a wake on its way: the first iteration tells which thread runs the loop, and only
+// then is the handle unreferenced. Without that, a registration on the attaching thread could race with a loop that is
+// already run by another one.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <thread>
+
+#include "base/mailbox.h"
+#include "execq/loop.h"
+#include "task/registration.h"
+
+namespace execq::core {
+
+class LoopPort final : public Port {
+public:
+    // Loop thread. One handle to the caller. The table is complete and is copied.
+    static execq_status attach(uv_loop_s* loop, const execq_uv_table& table, LoopPort** out);
+
+    // Loop thread. EXECQ_OK or EXECQ_EALREADY.
+    execq_status detach();
+    // Any thread. EXECQ_OK, EXECQ_ECLOSED, and for unhold EXECQ_EINVAL.
+    execq_status hold();
+    execq_status unhold();
+    void retain() { handles_.fetch_add(1, std::memory_order_relaxed); }
+    void release();
+
+    bool begin_use() override;
+    void end_use() override;
+    void deliver(Registration& registration) noexcept override;
+    bool lists_all() const override { return false; }
+
+private:
+    static constexpr std::uint64_t attached_unit = std::uint64_t{1} << 48;
+    static constexpr std::uint64_t handles_unit = std::uint64_t{1} << 49;
+    static constexpr std::uint64_t guest_unit = std::uint64_t{1} << 50;  // keeps the port for a call, not the loop
+    static constexpr std::uint64_t pending_mask = attached_unit - 1;
+    static constexpr unsigned batch = 256;  // callbacks per wake, so that timers and sockets get their turn
+
+    explicit LoopPort(const execq_uv_table& table) : uv_(table) {}
+    ~LoopPort() override = default;
+
+    execq_status open(uv_loop_s* loop);
+    static void on_wake(uv_async_s* async);
+    static void on_close(uv_handle_s* handle);
+    uv_handle_s* handle() const { return reinterpret_cast<uv_handle_s*>(async_); }
+    void send() const { uv_.async_send(async_); }
+    void wake();
+    bool post(Registration& registration);
+    void collect(Link* posted);
+    unsigned run_ready(unsigned limit);
+    void work();
+    bool attached() const { return (uses_.load(std::memory_order_acquire) & attached_unit) != 0; }
+    bool on_loop_thread() const { return loop_thread_.load(std::memory_order_seq_cst) == std::this_thread::get_id(); }
+    void reference(bool wanted);
+    void give_up(std::uint64_t units);
+
+    const execq_uv_table uv_;
+    uv_async_s* async_ = nullptr;  // owned, with a pointer to this port before it; freed by on_close
+    Mailbox<> mailbox_;
+
+    // See the top of the file. seq_cst where noted: it pairs with loop_thread_.
+    std::atomic<std::uint64_t> uses_{attached_unit + handles_unit};
+    std::atomic<std::uint32_t> handles_{1};
+    // Set by release() of the last handle while attached: the loop detaches itself.
+    std::atomic<bool> abandoned_{false};
+    // Written by the loop's thread, read by whoever registers.
+    std::atomic<std::thread::id> loop_thread_{std::this_thread::get_id()};
+    // Each is also counted in uses_; detach gives up what is left of them.
+    std::uint32_t holds_ EXECQ_GUARDED_BY(mutex_) = 0;
+
+    // ---- the loop's thread only ----
+    Fifo<Registration> ready_;
+    bool referenced_ = true;
+};
+
+inline execq_loop* handle_of(LoopPort* port) { return reinterpret_cast<execq_loop*>(port); }
+inline LoopPort* core_of(execq_loop* loop) { return reinterpret_cast<LoopPort*>(loop); }
+
+}  // namespace execq::core

@@ -1,0 +1,15 @@
+// Floor 2. What a NULL executor stands for.
+#pragma once
+
+#include "sched/executor.h"
+
+namespace execq::core {
+
+// Retains the executor until it is replaced; null clears.
+void configure_executor(Executor* executor);
+
+// The configured one, else the library's own default, made at first use. One handle to the caller.
+// EXECQ_OK, EXECQ_ENOMEM, EXECQ_EAGAIN.
+execq_status resolve_executor(Executor** out);
+
+}  // namespace execq::core

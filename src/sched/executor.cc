@@ -1,0 +1,300 @@
+#include "sched/executor.h"
+
+#include <algorithm>
+#include <bitset>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <utility>
+
+#include "base/futex.h"
+#include "sched/cpus.h"
+
+namespace execq::core {
+
+namespace {
+
+// The ids by which nodes name their executor; 0 stands for none.
+class IdPool {
+public:
+    // 0 if all are in use.
+    std::uint16_t take()
+    {
+        const MutexLock lock(mutex_);
+        for (std::size_t tries = 1; tries < used_.size(); ++tries) {
+            last_ = last_ % (used_.size() - 1) + 1;
+            if (!used_.test(last_)) {
+                used_.set(last_);
+                return static_cast<std::uint16_t>(last_);
+            }
+        }
+        return 0;
+    }
+
+    void give_back(std::uint16_t id)
+    {
+        const MutexLock lock(mutex_);
+        used_.reset(id);
+    }
+
+private:
+    Mutex mutex_;
+    std::bitset<65536> used_ EXECQ_GUARDED_BY(mutex_);
+    std::size_t last_ EXECQ_GUARDED_BY(mutex_) = 0;
+};
+
+IdPool& ids()
+{
+    static auto* const pool = new IdPool;  // never freed: executors may outlive static destruction
+    return *pool;
+}
+
+bool on_worker_of(const Executor& executor)
+{
+    Worker* worker = Worker::current();
+    return worker != nullptr && &worker->executor() == &executor;
+}
+
+}  // namespace
+
+// ---- life ----
+
+execq_status Executor::make(const char* name, std::uint32_t max_threads, Executor** out)
+{
+    const std::uint16_t id = ids().take();
+    if (id == 0)
+        return EXECQ_EAGAIN;
+    try {
+        *out = new Executor(name != nullptr ? name : "execq", max_threads != 0 ? max_threads : default_threads(), id);
+    } catch (const std::bad_alloc&) {
+        ids().give_back(id);
+        return EXECQ_ENOMEM;
+    }
+    return EXECQ_OK;
+}
+
+Executor::~Executor()
+{
+    if (has_left_)
+        pthread_detach(left_);  // nobody joined: the last thread is past its work, or is this one
+    ids().give_back(id_);
+}
+
+void Executor::release()
+{
+    if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
+        return;
+    close(EXECQ_DRAIN);
+    drop_use();
+}
+
+void Executor::drop_use()
+{
+    if (uses_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+        delete this;
+}
+
+void Executor::close(std::int32_t close_mode)
+{
+    Worker* idle = nullptr;
+    {
+        const MutexLock lock(mutex_);
+        if (close_mode == EXECQ_CANCEL)
+            mode_.store(Mode::canceling, std::memory_order_release);
+        else if (mode() == Mode::open)
+            mode_.store(Mode::draining, std::memory_order_release);
+        idle = std::exchange(idle_, nullptr);
+    }
+    unpark_all(idle);
+}
+
+execq_status Executor::wait_for_threads(Deadline deadline)
+{
+    for (;;) {
+        const std::uint32_t threads = threads_.load(std::memory_order_acquire);
+        if (threads != 0) {
+            if (deadline.passed())
+                return EXECQ_ETIMEDOUT;
+            futex_wait(&threads_, threads, deadline);
+            continue;
+        }
+        const MutexLock lock(mutex_);
+        if (queue_.empty())
+            return EXECQ_OK;
+        // The last worker was lost to a pthread_exit and could not be replaced then.
+        if (threads_.load(std::memory_order_relaxed) == 0 && start_worker() != EXECQ_OK)
+            return EXECQ_EAGAIN;
+    }
+}
+
+execq_status Executor::join(Deadline deadline)
+{
+    if (mode() == Mode::open)
+        return EXECQ_EINVAL;
+    if (on_worker_of(*this))
+        return EXECQ_EDEADLK;
+    const execq_status status = wait_for_threads(deadline);
+    if (status != EXECQ_OK)
+        return status;
+    const MutexLock join_lock(join_mutex_);
+    pthread_t last{};
+    {
+        const MutexLock lock(mutex_);
+        if (!std::exchange(has_left_, false))
+            return EXECQ_OK;
+        last = left_;
+    }
+    pthread_join(last, nullptr);
+    return EXECQ_OK;
+}
+
+void Executor::report(execq_shutdown_report& report)
+{
+    report.running_count = report.running_total = 0;
+    const std::int64_t now = coarse_now_ns();
+    const MutexLock lock(mutex_);
+    report.queued = queue_.size();
+    report.threads = threads_.load(std::memory_order_relaxed);
+    workers_.for_each([&](Worker& worker) {
+        worker.for_each_frame([&](const Frame& frame) {
+            ++report.running_total;
+            if (report.running == nullptr || report.running_count == report.running_max)
+                return;
+            execq_running_task& task = report.running[report.running_count++];
+            std::memset(&task, 0, sizeof task);
+            std::strncpy(task.name, frame.node->name(), sizeof task.name - 1);
+            task.running_ns = std::max<std::int64_t>(now - frame.started_ns, 0);
+        });
+    });
+}
+
+// ---- submission ----
+
+bool Executor::accepts() const
+{
+    return mode() == Mode::open || (mode() == Mode::draining && on_worker_of(*this));
+}
+
+execq_status Executor::submit(TaskFifo& batch)
+{
+    Worker* idle = nullptr;
+    {
+        const MutexLock lock(mutex_);
+        if (!accepts())
+            return EXECQ_ECLOSED;
+        std::size_t wanted = batch.size();
+        if (wanted != 0 && threads_.load(std::memory_order_relaxed) == 0) {
+            const execq_status status = start_worker();
+            if (status != EXECQ_OK)
+                return status;
+            --wanted;
+        }
+        queue_.append(batch);
+        idle = staff(wanted);
+    }
+    unpark_all(idle);
+    return EXECQ_OK;
+}
+
+bool Executor::can_start_another()
+{
+    const MutexLock lock(mutex_);
+    return idle_ != nullptr || threads_.load(std::memory_order_relaxed) < max_threads_;
+}
+
+bool Executor::stop_requested(const Node& node) const
+{
+    return node.cancel_requested() || mode() == Mode::canceling;
+}
+
+Worker* Executor::take_idle(std::size_t& n)
+{
+    Worker* taken = nullptr;
+    for (; n != 0 && idle_ != nullptr; --n) {
+        Worker* worker = idle_;
+        idle_ = worker->next_idle;
+        worker->next_idle = taken;
+        taken = worker;
+    }
+    return taken;
+}
+
+Worker* Executor::staff(std::size_t n)
+{
+    Worker* idle = take_idle(n);
+    // Where a thread cannot be started, those that exist do the work.
+    while (n-- != 0 && threads_.load(std::memory_order_relaxed) < max_threads_ && start_worker() == EXECQ_OK) {
+    }
+    return idle;
+}
+
+void Executor::unpark_all(Worker* idle)
+{
+    while (idle != nullptr) {
+        Worker* next = idle->next_idle;  // read first: an unparked worker may be gone at once
+        idle->parker().unpark();
+        idle = next;
+    }
+}
+
+// ---- workers ----
+
+execq_status Executor::start_worker() { return Worker::start(*this, started_); }
+
+void Executor::worker_started(Worker& worker)
+{
+    ++started_;
+    workers_.push_back(worker);
+    threads_.fetch_add(1, std::memory_order_relaxed);
+    uses_.fetch_add(1, std::memory_order_relaxed);
+}
+
+Node* Executor::next_task(Worker& worker)
+{
+    for (;;) {
+        {
+            const MutexLock lock(mutex_);
+            if (Node* node = queue_.pop())
+                return node;
+            if (mode() != Mode::open)
+                return nullptr;
+            worker.next_idle = idle_;
+            idle_ = &worker;
+        }
+        worker.parker().park();
+    }
+}
+
+void Executor::dispose(Worker& worker, Node& node)
+{
+    if (mode() == Mode::canceling) {
+        if (node.try_claim_cancel(EXECQ_REASON_SHUTDOWN)) {
+            node.drop_env();
+            node.settle_canceled();
+        }
+    } else if (node.try_start()) {
+        worker.run(node);
+    }
+}
+
+void Executor::worker_leaves(Worker& worker)
+{
+    Worker* idle = nullptr;
+    bool join_previous = false;
+    pthread_t previous{};
+    {
+        const MutexLock lock(mutex_);
+        workers_.remove(worker);
+        previous = std::exchange(left_, pthread_self());
+        join_previous = std::exchange(has_left_, true);
+        threads_.fetch_sub(1, std::memory_order_release);  // join() reads it without the mutex
+        if (!queue_.empty())
+            idle = staff(1);  // this worker was lost to a pthread_exit: replace it
+    }
+    unpark_all(idle);
+    futex_wake_all(&threads_);
+    if (join_previous)
+        pthread_join(previous, nullptr);
+}
+
+}  // namespace execq::core

@@ -1,0 +1,72 @@
+#include "sched/wait.h"
+
+#include "sched/executor.h"
+#include "sched/worker.h"
+#include "task/callbacks.h"
+#include "task/wait.h"
+
+namespace execq::core {
+
+namespace {
+
+// What must remain of the stack for a task to be run in place.
+constexpr std::size_t stack_reserve = 256 * 1024;
+
+bool queued_here(Worker& worker, const Node& node)
+{
+    return node.phase() == Phase::pending && node.executor_id() == worker.executor().id();
+}
+
+// True if blocking on the node could never end: it is in our own frames, or it waits for a thread that cannot come.
+bool would_deadlock(Worker& worker, const Node& node)
+{
+    if (worker.is_running(node))
+        return true;
+    return queued_here(worker, node) && !worker.executor().can_start_another() && queued_here(worker, node);
+}
+
+bool may_run_here(Worker& worker, const Node& node, Deadline deadline)
+{
+    return deadline.never() && queued_here(worker, node) && !inside_callback() && worker.stack_left() >= stack_reserve;
+}
+
+}  // namespace
+
+execq_status wait_for(Node& node, Deadline deadline)
+{
+    run_queued();
+    Worker* worker = Worker::current();
+    if (worker != nullptr && !deadline.only_look() && !node.done()) {
+        if (may_run_here(*worker, node, deadline))
+            worker->executor().dispose(*worker, node);
+        else if (would_deadlock(*worker, node))
+            return EXECQ_EDEADLK;
+    }
+    return block_on(node, deadline);
+}
+
+execq_status wait_for_all(Node* const* nodes, std::size_t n, Deadline deadline)
+{
+    for (std::size_t i = 0; i < n; ++i) {
+        const execq_status status = wait_for(*nodes[i], deadline);
+        if (status != EXECQ_OK)
+            return status;
+    }
+    return EXECQ_OK;
+}
+
+execq_status wait_for_any(Node* const* nodes, std::size_t n, Deadline deadline, std::size_t* index)
+{
+    run_queued();
+    Worker* worker = Worker::current();
+    if (worker != nullptr && !deadline.only_look()) {
+        bool hopeless = true;
+        for (std::size_t i = 0; i < n && hopeless; ++i)
+            hopeless = !nodes[i]->done() && would_deadlock(*worker, *nodes[i]);
+        if (hopeless)
+            return EXECQ_EDEADLK;
+    }
+    return block_on_any(nodes, n, deadline, index);
+}
+
+}  // namespace execq::core

@@ -1,0 +1,17 @@
+// Floor 2. Waiting from any thread: what a worker does so that its own pool cannot deadlock on it.
+#pragma once
+
+#include <cstddef>
+
+#include "base/clock.h"
+#include "task/node.h"
+
+namespace execq::core {
+
+// EXECQ_OK, EXECQ_ETIMEDOUT, EXECQ_EDEADLK; the rules stand at execq_future_wait.
+execq_status wait_for(Node& node, Deadline deadline);
+execq_status wait_for_all(Node* const* nodes, std::size_t n, Deadline deadline);
+// And EXECQ_ENOMEM.
+execq_status wait_for_any(Node* const* nodes, std::size_t n, Deadline deadline, std::size_t* index);
+
+}  // namespace execq::core

@@ -1,0 +1,91 @@
+#include "task/callbacks.h"
+
+#include <cstdio>
+#include <cxxabi.h>
+#include <exception>
+
+namespace execq::core {
+
+namespace {
+
+struct ThreadCallbacks {
+    bool active = false;
+    Fifo<Registration> queue;
+};
+
+thread_local ThreadCallbacks callbacks;
+
+void report_exception(const char* where, const char* what)
+{
+    std::fprintf(stderr, "execq: an exception left a %s callback and was dropped: %s\n", where, what);
+}
+
+template <class Call>
+void guarded(const char* where, const Call& call)
+{
+    try {
+        call();
+    } catch (abi::__forced_unwind&) {
+        throw;  // pthread_exit: glibc insists
+    } catch (const std::exception& exception) {
+        report_exception(where, exception.what());
+    } catch (...) {
+        report_exception(where, "not a std::exception");
+    }
+}
+
+}  // namespace
+
+CallbackScope::CallbackScope() : outermost_(!callbacks.active)
+{
+    callbacks.active = true;
+}
+
+CallbackScope::~CallbackScope()
+{
+    if (!outermost_)
+        return;
+    run_queued();
+    callbacks.active = false;
+}
+
+bool inside_callback() { return callbacks.active; }
+
+void call_drop(execq_drop_fn drop, void* env)
+{
+    if (drop != nullptr)
+        guarded("drop", [&] { drop(env); });
+}
+
+void call_done(execq_done_fn done, Node& node, void* env)
+{
+    guarded("done", [&] { done(future_of(&node), env); });
+}
+
+void run_now(Registration& registration, Port* port)
+{
+    Node& node = node_of(registration);
+    const HeapRegistration* heap = heap_of(registration);
+    call_done(registration.done, node, registration.env);
+    if (heap != nullptr)
+        call_drop(heap->drop, registration.env);
+    finish(registration, port);
+}
+
+void run_or_queue(Registration& registration)
+{
+    if (callbacks.active) {
+        callbacks.queue.push(registration);
+        return;
+    }
+    const CallbackScope scope;
+    run_now(registration, nullptr);
+}
+
+void run_queued()
+{
+    while (Registration* registration = callbacks.queue.pop())
+        run_now(*registration, nullptr);
+}
+
+}  // namespace execq::core

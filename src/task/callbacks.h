@@ -1,0 +1,37 @@
+// Floor 1. Running the user's callbacks on this thread, one after the other.
+//
+// A completion made inside a callback is queued on its thread and runs after that callback returned: the length of a
+// chain never grows the stack, and no callback of ours is ever nested in another. A wait runs that queue first, since
+// what it waits for may be in it.
+#pragma once
+
+#include "task/node.h"
+
+namespace execq::core {
+
+// While one lives, this thread is inside a callback; the outermost runs what was queued, when it ends.
+class CallbackScope {
+public:
+    CallbackScope();
+    ~CallbackScope();
+    CallbackScope(const CallbackScope&) = delete;
+    CallbackScope& operator=(const CallbackScope&) = delete;
+
+private:
+    bool outermost_;
+};
+
+bool inside_callback();
+
+// Runs done(future, env) and drop(env), then gives the registration up; queues it inside a callback.
+void run_or_queue(Registration& registration);
+// The same at once, for a port that delivers on its thread, inside a CallbackScope.
+void run_now(Registration& registration, Port* port);
+// What is queued on this thread, from inside a wait.
+void run_queued();
+
+// A user's drop or done; an exception that leaves it is reported on stderr and dropped.
+void call_drop(execq_drop_fn drop, void* env);
+void call_done(execq_done_fn done, Node& node, void* env);
+
+}  // namespace execq::core

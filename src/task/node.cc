@@ -1,0 +1,272 @@
+#include "task/node.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <limits>
+#include <new>
+
+#include "base/futex.h"
+#include "task/callbacks.h"
+#include "task/wait.h"
+
+namespace execq::core {
+
+namespace {
+
+constexpr std::size_t cache_line = 64;
+constexpr std::size_t env_alignment = alignof(std::max_align_t);
+
+constexpr std::size_t rounded(std::size_t size, std::size_t to) { return (size + to - 1) / to * to; }
+
+// errno is the completing thread's own: nothing that we do on it may change it.
+class ErrnoKeeper {
+public:
+    ErrnoKeeper() : kept_(errno) {}
+    ~ErrnoKeeper() { errno = kept_; }
+    ErrnoKeeper(const ErrnoKeeper&) = delete;
+    ErrnoKeeper& operator=(const ErrnoKeeper&) = delete;
+
+private:
+    int kept_;
+};
+
+}  // namespace
+
+// ---- making and freeing ----
+
+// One allocation: the node, then, if extended, its Extension, the copy of env, the name.
+Node* Node::allocate(std::uint64_t references, Phase phase, const char* name, std::size_t env_size, bool extended)
+{
+    const std::size_t env_at = rounded(cache_line + sizeof(Extension), env_alignment);
+    const std::size_t name_size = name != nullptr ? std::strlen(name) + 1 : 0;
+    if (env_size > std::numeric_limits<std::size_t>::max() / 2 - env_at - name_size)
+        return nullptr;
+    const std::size_t size = extended ? env_at + env_size + name_size : cache_line;
+    void* memory = std::aligned_alloc(cache_line, rounded(size, cache_line));
+    if (memory == nullptr)
+        return nullptr;
+    Node* node = new (memory) Node(references, phase, extended);
+    if (extended) {
+        auto* extension = new (static_cast<char*>(memory) + cache_line) Extension;
+        if (name != nullptr)
+            extension->name = static_cast<char*>(std::memcpy(static_cast<char*>(memory) + env_at + env_size, name,
+                                                             name_size));
+    }
+    return node;
+}
+
+Node::Extension& Node::extension() const
+{
+    auto* behind = reinterpret_cast<char*>(const_cast<Node*>(this)) + cache_line;
+    return *std::launder(reinterpret_cast<Extension*>(behind));
+}
+
+Node* Node::make_task(const TaskSpec& spec, std::uint32_t future_references)
+{
+    const bool extended =
+        spec.drop != nullptr || spec.drop_result != nullptr || spec.name != nullptr || spec.env_size != 0;
+    Node* node = allocate(std::uint64_t{1} + future_references, Phase::pending, spec.name, spec.env_size, extended);
+    if (node == nullptr)
+        return nullptr;
+    void* env = spec.env;
+    if (extended) {
+        node->extension().drop = spec.drop;
+        node->extension().drop_result = spec.drop_result;
+        if (spec.env_size != 0) {
+            char* copy = reinterpret_cast<char*>(node) + rounded(cache_line + sizeof(Extension), env_alignment);
+            env = std::memcpy(copy, spec.env, spec.env_size);
+        }
+    }
+    node->outcome_.store(reinterpret_cast<std::uintptr_t>(spec.fn), std::memory_order_relaxed);
+    node->Registration::next = static_cast<Link*>(env);
+    return node;
+}
+
+Node* Node::make_promise(execq_drop_fn drop_result, const char* name)
+{
+    Node* node = allocate(2, Phase::running, name, 0, true);
+    if (node != nullptr)
+        node->extension().drop_result = drop_result;
+    return node;
+}
+
+void Node::discard()
+{
+    this->~Node();
+    std::free(this);
+}
+
+void Node::destroy()
+{
+    const Phase phase = phase_of(state_.load(std::memory_order_relaxed));
+    const std::uintptr_t outcome = outcome_.load(std::memory_order_relaxed);
+    const bool taken = (state_.load(std::memory_order_relaxed) & taken_flag) != 0;
+    if (phase == Phase::failed && (outcome & 1) == 0)
+        reinterpret_cast<Error*>(outcome)->release();
+    if (phase == Phase::ok && !taken && extended())
+        call_drop(extension().drop_result, reinterpret_cast<void*>(outcome));
+    discard();
+}
+
+const char* Node::name() const { return extended() ? extension().name : ""; }
+
+std::int32_t Node::cancel_reason() const
+{
+    return static_cast<std::int32_t>(state_.load(std::memory_order_acquire) >> reason_shift & 0x7);
+}
+
+// ---- transitions ----
+
+bool Node::move(Phase from, Phase to)
+{
+    std::uint64_t word = state_.load(std::memory_order_relaxed);
+    while (phase_of(word) == from) {
+        const std::uint64_t moved = (word & ~phase_mask) | static_cast<std::uint64_t>(to);
+        if (state_.compare_exchange_weak(word, moved, std::memory_order_acq_rel, std::memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
+bool Node::try_claim_cancel(std::int32_t reason)
+{
+    std::uint64_t word = state_.load(std::memory_order_relaxed);
+    while (phase_of(word) == Phase::pending) {
+        std::uint64_t moved = (word & ~phase_mask) | static_cast<std::uint64_t>(Phase::settling);
+        if ((word & cancel_flag) == 0)
+            moved |= cancel_flag | static_cast<std::uint64_t>(reason) << reason_shift;
+        if (state_.compare_exchange_weak(word, moved, std::memory_order_acq_rel, std::memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
+bool Node::request_cancel(std::int32_t reason)
+{
+    std::uint64_t word = state_.load(std::memory_order_relaxed);
+    while (!is_done(phase_of(word))) {
+        if ((word & cancel_flag) != 0)
+            return true;
+        const std::uint64_t asked = word | cancel_flag | static_cast<std::uint64_t>(reason) << reason_shift;
+        if (state_.compare_exchange_weak(word, asked, std::memory_order_acq_rel, std::memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
+void Node::drop_env()
+{
+    if (extended())
+        call_drop(extension().drop, task_env());
+}
+
+void Node::settle(Phase phase, std::uintptr_t outcome)
+{
+    const ErrnoKeeper keeper;
+    outcome_.store(outcome, std::memory_order_relaxed);  // published by the release below
+    std::uint64_t word = state_.load(std::memory_order_relaxed);
+    while (!state_.compare_exchange_weak(word, (word & ~phase_mask) | static_cast<std::uint64_t>(phase),
+                                         std::memory_order_acq_rel, std::memory_order_relaxed)) {
+    }
+    if ((word & waiter_flag) != 0)
+        futex_wake_all(futex_word());
+    if ((word & lot_flag) != 0)
+        tell_lot(*this);
+    // With no reference but the caller's, nobody can have registered anything, now or later.
+    if (word >> reference_shift != 1)
+        hand_over(completions_.exchange(closed, std::memory_order_acq_rel));
+}
+
+// ---- outcome ----
+
+execq_status Node::result(void** value) const
+{
+    const std::uint64_t word = state_.load(std::memory_order_acquire);
+    switch (phase_of(word)) {
+    case Phase::ok:
+        if ((word & taken_flag) != 0)
+            return EXECQ_EALREADY;
+        if (value != nullptr)
+            *value = reinterpret_cast<void*>(outcome_.load(std::memory_order_relaxed));
+        return EXECQ_OK;
+    case Phase::failed:
+        return EXECQ_EFAILED;
+    case Phase::canceled:
+        return EXECQ_ECANCELED;
+    default:
+        return EXECQ_EPENDING;
+    }
+}
+
+execq_status Node::take(void** value)
+{
+    const execq_status status = result(nullptr);
+    if (status != EXECQ_OK)
+        return status;
+    if ((state_.fetch_or(taken_flag, std::memory_order_acq_rel) & taken_flag) != 0)
+        return EXECQ_EALREADY;
+    *value = reinterpret_cast<void*>(outcome_.load(std::memory_order_relaxed));
+    return EXECQ_OK;
+}
+
+Error* Node::error()
+{
+    if (phase() != Phase::failed)
+        return nullptr;
+    std::uintptr_t outcome = outcome_.load(std::memory_order_acquire);
+    if ((outcome & 1) == 0)
+        return reinterpret_cast<Error*>(outcome);
+    const auto code = static_cast<std::int32_t>(static_cast<std::uint32_t>(outcome >> 1));
+    Error* error = Error::make(code, status_text(code));
+    if (error == nullptr)
+        return Error::out_of_memory();
+    if (outcome_.compare_exchange_strong(outcome, reinterpret_cast<std::uintptr_t>(error), std::memory_order_acq_rel,
+                                         std::memory_order_acquire))
+        return error;
+    error->release();  // another thread was faster
+    return reinterpret_cast<Error*>(outcome);
+}
+
+// ---- waiting ----
+
+bool Node::set_flag(std::uint64_t flag, std::uint64_t& word)
+{
+    word = state_.load(std::memory_order_acquire);
+    if (!is_done(phase_of(word)) && (word & flag) == 0)
+        word = state_.fetch_or(flag, std::memory_order_acq_rel) | flag;
+    return !is_done(phase_of(word));
+}
+
+bool Node::announce_waiter(std::uint32_t& word)
+{
+    std::uint64_t whole = 0;
+    const bool pending = set_flag(waiter_flag, whole);
+    word = static_cast<std::uint32_t>(whole);
+    return pending;
+}
+
+bool Node::announce_lot_waiter()
+{
+    std::uint64_t whole = 0;
+    return set_flag(lot_flag, whole);
+}
+
+// ---- promises ----
+
+void Node::retain_promise() { extension().promise_references.fetch_add(1, std::memory_order_relaxed); }
+
+void Node::release_promise()
+{
+    if (extension().promise_references.fetch_sub(1, std::memory_order_acq_rel) != 1)
+        return;
+    if (try_claim_promise()) {
+        if (cancel_requested())
+            settle_canceled();
+        else
+            settle_code(EXECQ_EBROKEN);
+    }
+    release();
+}
+
+}  // namespace execq::core

@@ -1,0 +1,193 @@
+// Floor 1. A node: task, future and first completion in one cache line.
+//
+// States (the low bits of the state word) and who moves them:
+//
+//   pending ──try_start()──────────► running ──settle()──► ok | failed | canceled
+//      └─────try_claim_cancel()────► settling ──settle()──► canceled
+//   running ──try_claim_promise()──► settling ──settle()──► ok | failed | canceled       (promises start as running)
+//
+// Whoever wins one of the try_… steps is the only one to touch fn, env and the outcome until settle() publishes them.
+// settle() is called exactly once; after it the outcome is immutable but for `taken` and the error's materialisation.
+//
+// The state word also holds flags, the id of the executor that holds the task, and the reference count (upper half), so
+// that waiters can sleep on the lower half and are not disturbed by references.
+//
+// The room for one registration is the base Registration; its link is the task's env until the body ended.
+// completions_ holds the registrations (see registration.h): empty, busy (somebody fills the inside one), the inside
+// one, a chain of heap ones, or closed. settle() swaps in closed; who registers later finds that and delivers itself.
+#pragma once
+
+#include <atomic>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+#include "execq/future.h"
+#include "execq/promise.h"
+#include "execq/types.h"
+#include "task/error.h"
+#include "task/registration.h"
+
+namespace execq::core {
+
+// A task as it is submitted. Everything is borrowed for the call that takes it.
+struct TaskSpec {
+    execq_fn fn = nullptr;
+    void* env = nullptr;
+    execq_drop_fn drop = nullptr;
+    execq_drop_fn drop_result = nullptr;
+    const char* name = nullptr;
+    std::uint64_t env_size = 0;
+};
+
+enum class Phase : std::uint64_t { pending = 0, running = 1, settling = 2, ok = 3, failed = 4, canceled = 5 };
+
+// The link that belongs to the executor's queue, which may still hold a canceled node while it is being delivered.
+struct TaskLink : Link {};
+
+class Node : public TaskLink, public Registration {  // the order is relied on: see Registration
+public:
+    // One reference for the executor and `future_references` more. Null where memory is out.
+    static Node* make_task(const TaskSpec& spec, std::uint32_t future_references);
+    // One reference for all holders of the promise together, and one for the future.
+    static Node* make_promise(execq_drop_fn drop_result, const char* name);
+
+    // ---- references (any thread) ----
+    void retain() { state_.fetch_add(one_reference, std::memory_order_relaxed); }
+    void release()
+    {
+        if (state_.fetch_sub(one_reference, std::memory_order_acq_rel) >> reference_shift == 1)
+            destroy();
+    }
+
+    // ---- looking (any thread) ----
+    Phase phase() const { return phase_of(state_.load(std::memory_order_acquire)); }
+    bool done() const { return is_done(phase()); }
+    bool cancel_requested() const { return (state_.load(std::memory_order_acquire) & cancel_flag) != 0; }
+    std::int32_t cancel_reason() const;
+    std::uint16_t executor_id() const
+    {
+        return static_cast<std::uint16_t>(state_.load(std::memory_order_relaxed) >> executor_shift);
+    }
+    const char* name() const;  // "" if none; lives as long as the node
+
+    // ---- before the task is published (its maker only) ----
+    void set_executor_id(std::uint16_t id)
+    {
+        state_.fetch_or(std::uint64_t{id} << executor_shift, std::memory_order_relaxed);
+    }
+    // As register_completion, for one with a port.
+    execq_status preset_completion(const Completion& completion);
+    // Undoes a preset_completion. False if the port withdrew it meanwhile, so that its env is dropped already.
+    [[nodiscard]] bool undo_preset();
+    // Undoes make_task: frees the node, calls nothing.
+    void discard();
+
+    // ---- transitions ----
+    [[nodiscard]] bool try_start() { return move(Phase::pending, Phase::running); }
+    [[nodiscard]] bool try_claim_cancel(std::int32_t reason);
+    [[nodiscard]] bool try_claim_promise() { return move(Phase::running, Phase::settling); }
+    // Asks to stop; the first reason stays. False if the node is done.
+    bool request_cancel(std::int32_t reason);
+
+    // Winner of try_start() only.
+    execq_fn fn() const { return reinterpret_cast<execq_fn>(outcome_.load(std::memory_order_relaxed)); }
+    void* task_env() const { return Registration::next; }
+    // Winner of try_start() or try_claim_cancel() only: ends the ownership of env.
+    void drop_env();
+
+    // Publishes the outcome, wakes the waiters, hands every registration over. The caller keeps its reference.
+    void settle_value(void* value) { settle(Phase::ok, reinterpret_cast<std::uintptr_t>(value)); }
+    void settle_error(Error* error) { settle(Phase::failed, reinterpret_cast<std::uintptr_t>(error)); }
+    void settle_code(std::int32_t code) { settle(Phase::failed, tag_code(code)); }
+    void settle_canceled() { settle(Phase::canceled, 0); }
+
+    // ---- outcome (any thread, once done) ----
+    execq_status result(void** value) const;
+    execq_status take(void** value);
+    Error* error();
+
+    // ---- completions (any thread) ----
+    // Takes completion.env over only where it answers EXECQ_OK.
+    execq_status register_completion(const Completion& completion);
+
+    // ---- waiting (task/wait.cc) ----
+    const void* futex_word() const { return &state_; }
+    // The low half to sleep on, with the waiter's flag set; false if the node is done.
+    [[nodiscard]] bool announce_waiter(std::uint32_t& word);
+    // From now on settle() tells the wait lot; false if the node is done.
+    [[nodiscard]] bool announce_lot_waiter();
+
+    // ---- promise holders (any thread; promise nodes only) ----
+    void retain_promise();
+    void release_promise();
+
+    static bool is_done(Phase phase) { return phase >= Phase::ok; }
+
+private:
+    // Everything that most tasks do not need; behind the node, in the same allocation, where extended_flag is set.
+    struct Extension {
+        execq_drop_fn drop = nullptr;
+        execq_drop_fn drop_result = nullptr;
+        const char* name = "";
+        // Holders of the promise, counted apart from the node's references; only for promises.
+        std::atomic<std::uint32_t> promise_references{1};
+    };
+
+    static constexpr std::uint64_t phase_mask = 0x7;
+    static constexpr std::uint64_t cancel_flag = 1U << 3;  // set by request_cancel and try_claim_cancel
+    static constexpr unsigned reason_shift = 4;            // three bits, set together with cancel_flag
+    static constexpr std::uint64_t waiter_flag = 1U << 7;  // somebody sleeps on the word; set by waiters
+    static constexpr std::uint64_t lot_flag = 1U << 8;     // somebody waits in the wait lot; set by waiters
+    static constexpr std::uint64_t taken_flag = 1U << 9;   // the value was taken; set by take()
+    static constexpr std::uint64_t extended_flag = 1U << 10;  // an Extension follows; set by the maker
+    static constexpr unsigned executor_shift = 16;            // 16 bits, set by the maker
+    static constexpr unsigned reference_shift = 32;
+    static constexpr std::uint64_t one_reference = std::uint64_t{1} << reference_shift;
+
+    // completions_: these, or the address of a Port (inside one; no port: inside_done), or of a HeapRegistration | 1.
+    static constexpr std::uintptr_t empty = 0, busy = 2, inside_done = 4, closed = 6, chain_bit = 1;
+
+    Node(std::uint64_t references, Phase phase, bool extended)
+        : state_(references * one_reference | static_cast<std::uint64_t>(phase) | (extended ? extended_flag : 0))
+    {
+    }
+    ~Node() = default;
+
+    static Node* allocate(std::uint64_t references, Phase phase, const char* name, std::size_t env_size, bool extended);
+    static Phase phase_of(std::uint64_t word) { return static_cast<Phase>(word & phase_mask); }
+    static std::uintptr_t tag_code(std::int32_t code)
+    {
+        return (static_cast<std::uintptr_t>(static_cast<std::uint32_t>(code)) << 1) | 1;
+    }
+    bool extended() const { return (state_.load(std::memory_order_relaxed) & extended_flag) != 0; }
+    Extension& extension() const;
+    bool move(Phase from, Phase to);
+    bool set_flag(std::uint64_t flag, std::uint64_t& word);
+    void settle(Phase phase, std::uintptr_t outcome);
+    void hand_over(std::uintptr_t completions);
+    execq_status register_inside(const Completion& completion);
+    execq_status register_record(const Completion& completion);
+    execq_status publish(HeapRegistration& record);
+    void destroy();
+
+    // See the top of the file. Phases: the winner of a step; flags: as noted at each; references: every holder.
+    std::atomic<std::uint64_t> state_;
+    // The body (a function) until the task ended, then the value, an Error*, or a tagged code that error() turns into
+    // an Error*. Written by the one who settles, published by state_.
+    std::atomic<std::uintptr_t> outcome_{0};
+    // See the top of the file. Producers: register_completion; consumer: settle.
+    std::atomic<std::uintptr_t> completions_{empty};
+};
+
+static_assert(sizeof(Node) <= 64, "a node is one cache line");
+static_assert(std::endian::native == std::endian::little && sizeof(void*) == 8, "futex word: the state's lower half");
+
+using TaskFifo = Fifo<Node, TaskLink>;
+
+inline execq_future* future_of(Node* node) { return reinterpret_cast<execq_future*>(node); }
+inline Node* core_of(execq_future* future) { return reinterpret_cast<Node*>(future); }
+inline execq_promise* promise_of(Node* node) { return reinterpret_cast<execq_promise*>(node); }
+inline Node* core_of(execq_promise* promise) { return reinterpret_cast<Node*>(promise); }
+
+}  // namespace execq::core

@@ -1,0 +1,119 @@
+// The wait lot: threads that wait for any of several nodes leave a ticket per node in a hash table of short lists, and
+// set a flag in the node. A node that is settled with that flag looks its tickets up. So waiting for any needs no room
+// in the node, and a wait that times out leaves nothing behind.
+#include "task/wait.h"
+
+#include <array>
+#include <atomic>
+#include <memory>
+#include <new>
+
+#include "base/annotations.h"
+#include "base/futex.h"
+#include "base/links.h"
+
+namespace execq::core {
+
+namespace {
+
+struct Ticket : Hook {
+    const Node* node = nullptr;
+    // On the waiter's stack: set by tell_lot under the bucket's mutex, read by the waiter.
+    std::atomic<std::uint32_t>* called = nullptr;
+};
+
+struct alignas(64) Bucket {
+    Mutex mutex;
+    HookList<Ticket> tickets EXECQ_GUARDED_BY(mutex);
+};
+
+Bucket& bucket_of(const Node* node)
+{
+    static auto* const buckets = new std::array<Bucket, 64>;  // never freed: waits may outlive static destruction
+    return (*buckets)[(reinterpret_cast<std::uintptr_t>(node) >> 6) % buckets->size()];
+}
+
+void leave_ticket(Ticket& ticket)
+{
+    Bucket& bucket = bucket_of(ticket.node);
+    const MutexLock lock(bucket.mutex);
+    bucket.tickets.push_back(ticket);
+}
+
+void take_ticket_back(Ticket& ticket)
+{
+    Bucket& bucket = bucket_of(ticket.node);
+    const MutexLock lock(bucket.mutex);
+    bucket.tickets.remove(ticket);
+}
+
+bool find_done(Node* const* nodes, std::size_t n, std::size_t* index)
+{
+    for (std::size_t i = 0; i < n; ++i) {
+        if (nodes[i]->done()) {
+            if (index != nullptr)
+                *index = i;
+            return true;
+        }
+    }
+    return false;
+}
+
+}  // namespace
+
+void tell_lot(const Node& node)
+{
+    Bucket& bucket = bucket_of(&node);
+    const MutexLock lock(bucket.mutex);
+    bucket.tickets.for_each([&node](Ticket& ticket) {
+        if (ticket.node != &node)
+            return;
+        // release pairs with the waiter's acquire; the waiter cannot leave before it has taken this mutex.
+        ticket.called->store(1, std::memory_order_release);
+        futex_wake(ticket.called, 1);
+    });
+}
+
+execq_status block_on(Node& node, Deadline deadline)
+{
+    std::uint32_t word = 0;
+    while (node.announce_waiter(word)) {
+        if (deadline.passed())
+            return EXECQ_ETIMEDOUT;
+        futex_wait(node.futex_word(), word, deadline);
+    }
+    return EXECQ_OK;
+}
+
+execq_status block_on_any(Node* const* nodes, std::size_t n, Deadline deadline, std::size_t* index)
+{
+    if (find_done(nodes, n, index))
+        return EXECQ_OK;
+    if (deadline.only_look())
+        return EXECQ_ETIMEDOUT;
+    std::array<Ticket, 16> few;
+    std::unique_ptr<Ticket[]> many;
+    if (n > few.size()) {
+        many.reset(new (std::nothrow) Ticket[n]);
+        if (many == nullptr)
+            return EXECQ_ENOMEM;
+    }
+    Ticket* tickets = many != nullptr ? many.get() : few.data();
+
+    std::atomic<std::uint32_t> called{0};
+    std::size_t left = 0;
+    bool pending = true;
+    for (; left < n && pending; ++left) {
+        tickets[left].node = nodes[left];
+        tickets[left].called = &called;
+        leave_ticket(tickets[left]);
+        pending = nodes[left]->announce_lot_waiter();
+    }
+    while (pending && called.load(std::memory_order_acquire) == 0 && !deadline.passed())
+        futex_wait(&called, 0, deadline);
+    for (std::size_t i = 0; i < left; ++i)
+        take_ticket_back(tickets[i]);
+    return find_done(nodes, n, index) ? EXECQ_OK : EXECQ_ETIMEDOUT;
+}
+
+}  // namespace execq::core
