@@ -9,6 +9,8 @@ import sys
 from ctypes import POINTER, byref, c_char, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint32, c_uint64, c_void_p
 
 TASKS = 10_000
+ROUND = 100  # tasks between two moments at which the queue is empty
+BATCH = 64  # completions that one drain takes: a round needs several
 FIB = [0, 1]
 while len(FIB) < 31:
     FIB.append(FIB[-1] + FIB[-2])
@@ -233,15 +235,16 @@ def a_queue_is_drained_through_its_descriptor(executor):
     check("cq_new", lib.execq_cq_new(byref(queue)), OK)
     check("cq_fd", lib.execq_cq_fd(queue, byref(fd)), OK)
     fib = address(helper.helper_fib)
-    for tag in range(1, TASKS + 1):
-        check("submit_to_cq", lib.execq_submit_to_cq(executor, None, fib, tag % 20, queue, tag), OK)
     poll = select.poll()
     poll.register(fd.value, select.POLLIN)
-    room, seen, total, polls = (Completion * 256)(), [0] * (TASKS + 1), 0, 0
-    while total < TASKS:
-        check("poll", poll.poll(), [(fd.value, select.POLLIN)])
-        polls += 1
-        total += drain(queue, room, seen)
+    room, seen, total, polls = (Completion * BATCH)(), [0] * (TASKS + 1), 0, 0
+    for first in range(1, TASKS + 1, ROUND):
+        for tag in range(first, first + ROUND):
+            check("submit_to_cq", lib.execq_submit_to_cq(executor, None, fib, tag % 20, queue, tag), OK)
+        while total < first + ROUND - 1:
+            check("poll", poll.poll(), [(fd.value, select.POLLIN)])
+            polls += 1
+            total += drain(queue, room, seen)
     check("tags that did not come once", [tag for tag in range(1, TASKS + 1) if seen[tag] != 1], [])
     check("a drain afterwards", drain(queue, room, seen), 0)
     check("cq_close", lib.execq_cq_close(queue, None), OK)

@@ -14,10 +14,11 @@ const [koffiFolder, library, helperLibrary, header, helperHeader] = process.argv
 const koffi = require(path.resolve(koffiFolder));
 
 const TASKS = 10000;
+const ROUND = 100; // tasks between two moments at which the queue is empty
+const BATCH = 64; // completions that one drain takes: a round needs several
 const FOREVER = -1;
 const POLLIN = 1;
 const COMPLETION_BYTES = 32;
-const BATCH = 256;
 const FIB = [0, 1];
 while (FIB.length < 31) FIB.push(FIB.at(-1) + FIB.at(-2));
 
@@ -197,17 +198,19 @@ async function aQueueIsDrainedThroughItsDescriptor(executor) {
     checkStatus('cq_new', execq.execq_cq_new(out));
     const queue = out[0];
     checkStatus('cq_fd', execq.execq_cq_fd(queue, fd));
-    for (let tag = 1; tag <= TASKS; tag++) {
-        const status = execq.execq_submit_to_cq(executor, null, fib, BigInt(tag % 20), queue, BigInt(tag));
-        checkStatus('submit_to_cq', status);
-    }
     const room = Buffer.alloc(BATCH * COMPLETION_BYTES);
     const seen = new Array(TASKS + 1).fill(0);
     let [total, polls] = [0, 0];
-    while (total < TASKS) {
-        await awaitReadable(fd[0]);
-        polls += 1;
-        total += drain(queue, room, seen);
+    for (let first = 1; first <= TASKS; first += ROUND) {
+        for (let tag = first; tag < first + ROUND; tag++) {
+            const status = execq.execq_submit_to_cq(executor, null, fib, BigInt(tag % 20), queue, BigInt(tag));
+            checkStatus('submit_to_cq', status);
+        }
+        while (total < first + ROUND - 1) {
+            await awaitReadable(fd[0]);
+            polls += 1;
+            total += drain(queue, room, seen);
+        }
     }
     check('tags that did not come once', [...seen.keys()].filter((tag) => tag > 0 && seen[tag] !== 1), []);
     check('a drain afterwards', drain(queue, room, seen), 0);

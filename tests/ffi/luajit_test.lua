@@ -7,6 +7,8 @@ local ffi = require("ffi")
 local library, helper_library, header, helper_header = unpack(arg)
 
 local TASKS = 10000
+local ROUND = 100 -- tasks between two moments at which the queue is empty
+local BATCH = 64 -- completions that one drain takes: a round needs several
 local FOREVER = -1
 local POLLIN = 1
 local UV_RUN_DEFAULT = 0
@@ -146,9 +148,9 @@ local function a_failure_has_a_code_and_a_message(executor)
 end
 
 -- Takes one batch; returns how many completions it had.
-local function drain(queue, room, capacity, seen)
+local function drain(queue, room, seen)
     local n = ffi.new("size_t[1]")
-    check_status("drain", execq.execq_cq_drain(queue, room, capacity, n))
+    check_status("drain", execq.execq_cq_drain(queue, room, BATCH, n))
     for i = 0, tonumber(n[0]) - 1 do
         local tag = number(room[i].tag)
         check("status of tag " .. tag, room[i].status, execq.EXECQ_OK)
@@ -170,23 +172,25 @@ local function a_queue_is_drained_through_its_descriptor(executor)
     check_status("cq_new", execq.execq_cq_new(out))
     local queue = out[0]
     check_status("cq_fd", execq.execq_cq_fd(queue, fd))
-    for tag = 1, TASKS do
-        local env = pointer(tag % 20)
-        local status = execq.execq_submit_to_cq(executor, nil, helper.helper_fib, env, queue, pointer(tag))
-        check_status("submit_to_cq", status)
-    end
     local poller = ffi.new("struct pollfd[1]", { { fd[0], POLLIN, 0 } })
-    local room, seen, total, polls = ffi.new("execq_completion[256]"), {}, 0, 0
-    while total < TASKS do
-        await_readable(poller)
-        polls = polls + 1
-        total = total + drain(queue, room, 256, seen)
+    local room, seen, total, polls = ffi.new("execq_completion[?]", BATCH), {}, 0, 0
+    for first = 1, TASKS, ROUND do
+        for tag = first, first + ROUND - 1 do
+            local env = pointer(tag % 20)
+            local status = execq.execq_submit_to_cq(executor, nil, helper.helper_fib, env, queue, pointer(tag))
+            check_status("submit_to_cq", status)
+        end
+        while total < first + ROUND - 1 do
+            await_readable(poller)
+            polls = polls + 1
+            total = total + drain(queue, room, seen)
+        end
     end
     for tag = 1, TASKS do
         check("times that tag " .. tag .. " came", seen[tag], 1)
     end
     check("completions", total, TASKS)
-    check("a drain afterwards", drain(queue, room, 256, seen), 0)
+    check("a drain afterwards", drain(queue, room, seen), 0)
     check_status("cq_close", execq.execq_cq_close(queue, nil))
     await_readable(poller)
     check_status("drain of a closed queue", execq.execq_cq_drain(queue, room, 1, ffi.new("size_t[1]")), "EXECQ_ECLOSED")
