@@ -261,6 +261,7 @@ def drive(executor, table, how):
     port = c_void_p()
     check("uv_loop_init", uv.uv_loop_init(loop), 0)
     check("loop_attach_uv", lib.execq_loop_attach_uv(loop, byref(table), byref(port)), OK)
+    check("uv_run with nothing pending", uv.uv_run(loop, UV_RUN_DEFAULT), 0)  # ends: the loop is kept alive by need
     helper.helper_tally_begin()
     fib, done, drop = (address(f) for f in (helper.helper_fib, helper.helper_count_done, helper.helper_count_drop))
     for tag in range(TASKS):

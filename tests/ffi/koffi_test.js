@@ -232,18 +232,21 @@ function nodesTable() {
     return table;
 }
 
-// Puts TASKS completions on the loop that runs this script. Nothing else keeps it alive: see main.
-function nodesLoopIsAttached(executor) {
+function nodesLoopIsAttached() {
     const out = handle();
     checkStatus('loop_attach_uv', execq.execq_loop_attach_uv(uvDefaultLoop(), nodesTable(), out));
+    return out[0];
+}
+
+// Puts TASKS completions on the loop that runs this script.
+function nodesLoopIsGivenWork(executor, port) {
     helper.helper_tally_begin();
     const [fib, done, drop] = ['helper_fib', 'helper_count_done', 'helper_count_drop'].map(addressOf);
     for (let tag = 0; tag < TASKS; tag++) {
         const [env, doneEnv] = [BigInt(tag % 20), BigInt(tag)];
         checkStatus('submit_to_loop',
-            execq.execq_submit_to_loop(executor, null, fib, env, out[0], done, doneEnv, drop));
+            execq.execq_submit_to_loop(executor, null, fib, env, port, done, doneEnv, drop));
     }
-    return out[0];
 }
 
 function nodesLoopEndedByItself(port) {
@@ -289,16 +292,20 @@ async function main() {
     await aResultComesBack(executor);
     await aFailureHasACodeAndAMessage(executor);
     await aQueueIsDrainedThroughItsDescriptor(executor);
-    const port = nodesLoopIsAttached(executor);
-    // From here no JavaScript is pending: only the pending completions keep the loop alive, and Node emits beforeExit
-    // once it has ended.
+    const port = nodesLoopIsAttached();
+    // From here no JavaScript is pending, and Node emits beforeExit each time that its loop has ended: once with
+    // nothing to wait for, then, kept alive by the pending completions alone, after the last of them.
     process.once('beforeExit', () => {
-        nodesLoopEndedByItself(port);
-        shutdownIsReported(executor);
-        process.exitCode = 0;
-        console.log('ok');
+        nodesLoopIsGivenWork(executor, port);
+        process.once('beforeExit', () => {
+            nodesLoopEndedByItself(port);
+            shutdownIsReported(executor);
+            process.exitCode = 0;
+            console.log('ok');
+        });
     });
 }
 
 process.exitCode = 1; // until the last line
+process.on('exit', (code) => code === 0 || console.error("koffi: the loop ended before the script's last line"));
 main();

@@ -206,6 +206,7 @@ local function drive(executor, tbl, how)
     local port = ffi.new("execq_loop *[1]")
     check("uv_loop_init", uv.uv_loop_init(loop), 0)
     check_status("loop_attach_uv", execq.execq_loop_attach_uv(loop, tbl, port))
+    check("uv_run with nothing pending", uv.uv_run(loop, UV_RUN_DEFAULT), 0) -- ends: the loop is kept alive by need
     helper.helper_tally_begin()
     for tag = 0, TASKS - 1 do
         check_status("submit_to_loop", execq.execq_submit_to_loop(executor, nil, helper.helper_fib, pointer(tag % 20),
