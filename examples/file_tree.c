@@ -47,7 +47,7 @@ static unsigned char type_of(const char *path, const struct dirent *entry)
         return entry->d_type; /* some file systems leave it to us */
     if (lstat(path, &status) != 0)
         return DT_REG; /* opening it will tell what is wrong */
-    return IFTODT(status.st_mode);
+    return (unsigned char)IFTODT(status.st_mode);
 }
 
 /* Takes in one entry of a folder; returns 0 or ENOMEM. */
