@@ -1,0 +1,243 @@
+/* What a NULL executor stands for: explicit, else configured, else the library's own. */
+#include "capi.h"
+
+#include <sched.h>
+
+static int32_t tell_thread_name(void *env, void **result)
+{
+    (void)result;
+    pthread_getname_np(pthread_self(), env, 16);
+    return 0;
+}
+
+static execq_executor *named(const char *name)
+{
+    execq_executor_options options = EXECQ_EXECUTOR_OPTIONS_INIT;
+    execq_executor *executor = NULL;
+    options.name = name;
+    options.max_threads = 1;
+    assert_status(execq_executor_new(&options, &executor), EXECQ_OK);
+    return executor;
+}
+
+/* Checks on which executor's thread a submission to this handle runs. */
+static void check_runs_on(execq_executor *executor, const char *name)
+{
+    char found[16] = "";
+    finish(spawn(executor, tell_thread_name, found));
+    assert_int_equal(strncmp(found, name, strlen(name)), 0);
+    assert_int_equal(found[strlen(name)], '/');
+}
+
+static execq_status configure(execq_executor *executor, uint32_t flags)
+{
+    execq_conf conf = EXECQ_CONF_INIT;
+    conf.executor = executor;
+    conf.flags = flags;
+    return execq_init_conf(&conf);
+}
+
+static void check_default_is(execq_executor *expected)
+{
+    execq_executor *executor = NULL;
+    assert_status(execq_executor_default(&executor), EXECQ_OK);
+    assert_ptr_equal(executor, expected);
+    execq_executor_release(executor);
+}
+
+static execq_executor *library_default;
+
+/* The library's own executor is made at its first use, from the CPUs that the thread may use then. */
+static int find_library_default(void **state)
+{
+    (void)state;
+    cpu_set_t all;
+    cpu_set_t one;
+    must(sched_getaffinity(0, sizeof all, &all) == 0);
+    CPU_ZERO(&one);
+    size_t cpu = 0;
+    while (!CPU_ISSET(cpu, &all)) {
+        cpu++;
+    }
+    CPU_SET(cpu, &one);
+    must(sched_setaffinity(0, sizeof one, &one) == 0);
+    const execq_status status = execq_executor_default(&library_default);
+    must(sched_setaffinity(0, sizeof all, &all) == 0);
+    return status;
+}
+
+static int release_library_default(void **state)
+{
+    (void)state;
+    execq_executor_release(library_default);
+    return 0;
+}
+
+static void unconfigured_null_is_the_librarys_own_executor(void **state)
+{
+    (void)state;
+    check_default_is(library_default);
+    check_runs_on(NULL, "execq");
+}
+
+static void the_librarys_own_executor_has_five_threads_on_one_cpu(void **state)
+{
+    (void)state;
+    enum { EXPECTED = 5, TASKS = 20 };
+    static gate g;
+    gate_init(&g);
+    execq_future *futures[TASKS];
+    for (int i = 0; i < TASKS; i++) {
+        futures[i] = spawn(NULL, gate_fn, &g);
+    }
+    gate_await(&g, EXPECTED);
+    for (int i = EXPECTED; i < TASKS; i++) {
+        assert_int_equal(execq_future_state(futures[i]), EXECQ_FUTURE_PENDING);
+    }
+    gate_open(&g, TASKS);
+    for (int i = 0; i < TASKS; i++) {
+        finish(futures[i]);
+    }
+    gate_destroy(&g);
+}
+
+static void a_configured_executor_comes_before_the_librarys_own(void **state)
+{
+    (void)state;
+    execq_executor *configured = named("configured");
+    assert_status(configure(configured, 0), EXECQ_OK);
+    check_default_is(configured);
+    check_runs_on(NULL, "configured");
+    assert_status(configure(NULL, EXECQ_CONF_CLEAR_EXECUTOR), EXECQ_OK);
+    pool_end(configured);
+}
+
+static void an_explicit_executor_comes_before_the_configured_one(void **state)
+{
+    (void)state;
+    execq_executor *configured = named("configured");
+    execq_executor *explicit = named("explicit");
+    assert_status(configure(configured, 0), EXECQ_OK);
+    check_runs_on(explicit, "explicit");
+    check_runs_on(NULL, "configured");
+    assert_status(configure(NULL, EXECQ_CONF_CLEAR_EXECUTOR), EXECQ_OK);
+    pool_end(configured);
+    pool_end(explicit);
+}
+
+static void an_unset_field_keeps_the_earlier_value(void **state)
+{
+    (void)state;
+    execq_executor *configured = named("configured");
+    assert_status(configure(configured, 0), EXECQ_OK);
+    assert_status(configure(NULL, 0), EXECQ_OK);
+    check_default_is(configured);
+    assert_status(configure(NULL, EXECQ_CONF_CLEAR_EXECUTOR), EXECQ_OK);
+    check_default_is(library_default);
+    assert_status(configure(NULL, EXECQ_CONF_CLEAR_EXECUTOR), EXECQ_OK); /* nothing there any more */
+    check_runs_on(NULL, "execq");
+    pool_end(configured);
+}
+
+static void a_later_executor_replaces_the_earlier_one(void **state)
+{
+    (void)state;
+    execq_executor *first = named("first");
+    execq_executor *second = named("second");
+    assert_status(configure(first, 0), EXECQ_OK);
+    assert_status(configure(second, 0), EXECQ_OK);
+    check_runs_on(NULL, "second");
+    assert_status(configure(first, 0), EXECQ_OK);
+    assert_status(configure(first, 0), EXECQ_OK);
+    check_runs_on(NULL, "first");
+    assert_status(configure(NULL, EXECQ_CONF_CLEAR_EXECUTOR), EXECQ_OK);
+    pool_end(first);
+    pool_end(second);
+}
+
+static void what_is_configured_is_retained(void **state)
+{
+    (void)state;
+    execq_executor *configured = named("kept");
+    assert_status(configure(configured, 0), EXECQ_OK);
+    execq_executor_release(configured);
+    check_runs_on(NULL, "kept");
+    assert_status(configure(NULL, EXECQ_CONF_CLEAR_EXECUTOR), EXECQ_OK);
+    check_runs_on(NULL, "execq");
+}
+
+static void a_refused_configuration_changes_nothing(void **state)
+{
+    (void)state;
+    execq_executor *configured = named("configured");
+    execq_executor *other = named("other");
+    assert_status(configure(configured, 0), EXECQ_OK);
+    assert_status(execq_init_conf(NULL), EXECQ_EINVAL);
+    assert_status(configure(other, EXECQ_CONF_CLEAR_EXECUTOR), EXECQ_EINVAL);
+    assert_status(configure(other, 2), EXECQ_ENOTSUP);
+    assert_status(configure(NULL, EXECQ_CONF_CLEAR_EXECUTOR | 0x80000000U), EXECQ_ENOTSUP);
+    execq_conf conf = EXECQ_CONF_INIT;
+    conf.executor = other;
+    conf.struct_size = 4;
+    assert_status(execq_init_conf(&conf), EXECQ_EINVAL);
+    check_default_is(configured);
+    assert_status(configure(NULL, EXECQ_CONF_CLEAR_EXECUTOR), EXECQ_OK);
+    pool_end(configured);
+    pool_end(other);
+}
+
+static void null_resolves_to_a_configured_executor_even_if_it_is_closed(void **state)
+{
+    (void)state;
+    execq_executor *configured = named("configured");
+    assert_status(configure(configured, 0), EXECQ_OK);
+    assert_status(execq_executor_close(configured, EXECQ_DRAIN), EXECQ_OK);
+    assert_status(execq_submit(NULL, do_nothing, NULL, NULL), EXECQ_ECLOSED);
+    assert_status(configure(NULL, EXECQ_CONF_CLEAR_EXECUTOR), EXECQ_OK);
+    finish(spawn(NULL, do_nothing, NULL));
+    pool_end(configured);
+}
+
+static atomic_int stop;
+
+static void *reconfigure(void *env)
+{
+    while (!atomic_load(&stop)) {
+        must(configure(env, 0) == EXECQ_OK);
+        must(configure(NULL, EXECQ_CONF_CLEAR_EXECUTOR) == EXECQ_OK);
+    }
+    return NULL;
+}
+
+static void submissions_race_safely_with_configuration(void **state)
+{
+    (void)state;
+    counter ran = {0};
+    execq_executor *configured = named("configured");
+    pthread_t thread = thread_start(reconfigure, configured);
+    enum { N = 2000 };
+    for (int i = 0; i < N; i++) {
+        finish(spawn(NULL, counter_fn, &ran));
+    }
+    atomic_store(&stop, 1);
+    pthread_join(thread, NULL);
+    assert_int_equal(counter_get(&ran), N);
+    pool_end(configured);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(unconfigured_null_is_the_librarys_own_executor),
+        cmocka_unit_test(the_librarys_own_executor_has_five_threads_on_one_cpu),
+        cmocka_unit_test(a_configured_executor_comes_before_the_librarys_own),
+        cmocka_unit_test(an_explicit_executor_comes_before_the_configured_one),
+        cmocka_unit_test(an_unset_field_keeps_the_earlier_value),
+        cmocka_unit_test(a_later_executor_replaces_the_earlier_one),
+        cmocka_unit_test(what_is_configured_is_retained),
+        cmocka_unit_test(a_refused_configuration_changes_nothing),
+        cmocka_unit_test(null_resolves_to_a_configured_executor_even_if_it_is_closed),
+        cmocka_unit_test(submissions_race_safely_with_configuration),
+    };
+    return cmocka_run_group_tests_name("capi.conf", tests, find_library_default, release_library_default);
+}

@@ -1,0 +1,124 @@
+/* When threads, descriptors or numbers run out: a status, nothing changed, and later it works. */
+#include "capi.h"
+
+#include <dlfcn.h>
+
+#include "descriptors.h"
+
+static atomic_int refuse_threads;
+
+/* Stands before the system's function of that name, for the library too. */
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*fn)(void *), void *env)
+{
+    static int (*original)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    if (atomic_load(&refuse_threads)) {
+        return EAGAIN;
+    }
+    if (original == NULL) {
+        /* A function pointer from dlsym needs a detour in ISO C. */
+        *(void **)&original = dlsym(RTLD_NEXT, "pthread_create");
+    }
+    return original(thread, attributes, fn, env);
+}
+
+static void without_a_first_thread_a_submission_is_refused(void **state)
+{
+    (void)state;
+    counter dropped = {0};
+    execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
+    options.drop = counter_hit;
+    execq_future *out = UNTOUCHED;
+    void *envs[] = {&dropped, &dropped, &dropped};
+    execq_future *outs[] = {UNTOUCHED, UNTOUCHED, UNTOUCHED};
+    execq_executor *executor = pool_new(2);
+    atomic_store(&refuse_threads, 1);
+    const execq_status one = execq_submit_with(executor, &options, counter_fn, &dropped, &out);
+    const int dropped_by_one = counter_get(&dropped);
+    const execq_status many = execq_submit_many(executor, &options, COUNT_OF(envs), counter_fn, envs, outs);
+    atomic_store(&refuse_threads, 0);
+    assert_status(one, EXECQ_EAGAIN);
+    assert_status(many, EXECQ_EAGAIN);
+    assert_int_equal(dropped_by_one, 1);
+    assert_int_equal(counter_get(&dropped), 4);
+    assert_ptr_equal(out, UNTOUCHED);
+    assert_ptr_equal(outs[0], UNTOUCHED);
+    assert_ptr_equal(outs[2], UNTOUCHED);
+    finish(spawn(executor, do_nothing, NULL)); /* later it works */
+    pool_end(executor);
+    assert_int_equal(counter_get(&dropped), 4); /* what was refused never ran */
+}
+
+static void without_a_further_thread_a_submission_is_queued(void **state)
+{
+    (void)state;
+    static gate g;
+    gate_init(&g);
+    counter ran = {0};
+    execq_executor *executor = pool_new(4);
+    execq_future *holder = occupy(executor, &g);
+    atomic_store(&refuse_threads, 1);
+    for (int i = 0; i < 10; i++) {
+        assert_status(execq_submit(executor, counter_fn, &ran, NULL), EXECQ_OK);
+    }
+    gate_open(&g, 1);
+    finish(holder);
+    pool_end(executor);
+    atomic_store(&refuse_threads, 0);
+    assert_int_equal(counter_get(&ran), 10);
+    gate_destroy(&g);
+}
+
+static void without_descriptors_a_queue_is_refused(void **state)
+{
+    (void)state;
+    struct rlimit saved;
+    execq_cq *cq = UNTOUCHED;
+    const int before = descriptors_open();
+    descriptors_refuse(&saved);
+    const execq_status status = execq_cq_new(&cq);
+    descriptors_allow(&saved);
+    assert_status(status, EXECQ_EMFILE);
+    assert_ptr_equal(cq, UNTOUCHED);
+    assert_int_equal(descriptors_open(), before);
+    assert_status(execq_cq_new(&cq), EXECQ_OK);
+    execq_cq_release(cq);
+    assert_int_equal(descriptors_open(), before);
+}
+
+static void the_number_of_executors_is_limited_and_numbers_come_back(void **state)
+{
+    (void)state;
+    enum { MOST = 65535 };
+    execq_executor **executors = calloc(MOST + 1, sizeof(execq_executor *));
+    execq_executor_options options = EXECQ_EXECUTOR_OPTIONS_INIT;
+    options.max_threads = 1;
+    for (int round = 0; round < 2; round++) {
+        int n = 0;
+        execq_status status = EXECQ_OK;
+        while (n <= MOST && (status = execq_executor_new(&options, &executors[n])) == EXECQ_OK) {
+            n++;
+        }
+        assert_status(status, EXECQ_EAGAIN);
+        assert_int_equal(n, MOST);
+        assert_null(executors[n]);
+        while (n > 0) {
+            execq_executor_release(executors[--n]);
+            executors[n] = NULL;
+        }
+    }
+    free(executors);
+    execq_executor *executor = pool_new(1);
+    finish(spawn(executor, do_nothing, NULL));
+    pool_end(executor);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_number_of_executors_is_limited_and_numbers_come_back),
+        cmocka_unit_test(without_a_first_thread_a_submission_is_refused),
+        cmocka_unit_test(without_a_further_thread_a_submission_is_queued),
+        cmocka_unit_test(without_descriptors_a_queue_is_refused),
+    };
+    return cmocka_run_group_tests_name("capi.scarcity", tests, NULL, NULL);
+}

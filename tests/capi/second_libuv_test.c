@@ -1,0 +1,98 @@
+/* A host with a private libuv of its own, linked in statically, beside the one that libexecq uses. */
+#include "capi.h"
+
+#include "uv_loop.h"
+
+enum { COMPLETIONS = SCALED(50000, 10) };
+
+static const char *identity_of_the_librarys_libuv(void)
+{
+    execq_uv_table table = {.struct_size = sizeof table};
+    assert_status(execq_uv_table_load(&table, NULL, NULL), EXECQ_OK);
+    return table.identity;
+}
+
+static void the_two_copies_are_really_two(void **state)
+{
+    (void)state;
+    execq_uv_table here;
+    execq_uv_table_here(&here);
+    assert_ptr_equal(here.identity, uv_version_string());
+    assert_ptr_not_equal(uv_version_string(), identity_of_the_librarys_libuv());
+}
+
+struct host {
+    execq_executor *executor;
+    execq_loop *port;
+    counter ran;
+    int submitted;
+    int done;
+    pthread_t thread;
+};
+
+/* Each delivery submits the next, so that wake-ups stay interleaved with deliveries. */
+static void host_done(execq_future *future, void *env)
+{
+    struct host *host = env;
+    must(execq_future_state(future) == EXECQ_FUTURE_OK);
+    must(pthread_equal(host->thread, pthread_self()));
+    host->done++;
+    if (host->submitted < COMPLETIONS) {
+        host->submitted++;
+        must(execq_submit_to_loop(host->executor, NULL, counter_fn, &host->ran, host->port, host_done, host, NULL) ==
+             EXECQ_OK);
+    }
+}
+
+static void fifty_thousand_completions_reach_the_private_copys_loop(void **state)
+{
+    (void)state;
+    static const int in_flight[] = {1, 100};
+    for (size_t i = 0; i < COUNT_OF(in_flight); i++) {
+        attached a;
+        attached_open(&a);
+        struct host host = {pool_new(2), a.port, {0}, 0, 0, pthread_self()};
+        while (host.submitted < in_flight[i]) {
+            host.submitted++;
+            assert_status(
+                execq_submit_to_loop(host.executor, NULL, counter_fn, &host.ran, host.port, host_done, &host, NULL),
+                EXECQ_OK);
+        }
+        assert_int_equal(uv_run(&a.loop, UV_RUN_DEFAULT), 0);
+        assert_int_equal(host.done, COMPLETIONS);
+        assert_int_equal(counter_get(&host.ran), COMPLETIONS);
+        pool_end(host.executor);
+        attached_close(&a);
+    }
+}
+
+static void its_loop_is_held_detached_and_closed_like_any_other(void **state)
+{
+    (void)state;
+    int clock = 0;
+    delivery d = {.clock = &clock};
+    attached a;
+    attached_open(&a);
+    assert_status(execq_loop_hold(a.port), EXECQ_OK);
+    assert_int_not_equal(uv_run(&a.loop, UV_RUN_NOWAIT), 0);
+    assert_status(execq_loop_unhold(a.port), EXECQ_OK);
+    assert_int_equal(uv_run(&a.loop, UV_RUN_DEFAULT), 0);
+    execq_future *future = NULL;
+    execq_promise *promise = promise_new(&future);
+    assert_status(execq_future_on_loop(future, a.port, delivery_done, &d, delivery_drop), EXECQ_OK);
+    attached_close(&a);
+    assert_int_equal(d.delivered, 0);
+    assert_int_equal(d.dropped, 1);
+    execq_promise_release(promise);
+    execq_future_release(future);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_two_copies_are_really_two),
+        cmocka_unit_test(fifty_thousand_completions_reach_the_private_copys_loop),
+        cmocka_unit_test(its_loop_is_held_detached_and_closed_like_any_other),
+    };
+    return cmocka_run_group_tests_name("capi.second_libuv", tests, NULL, NULL);
+}
