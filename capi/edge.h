@@ -5,9 +5,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <cxxabi.h>
 #include <new>
 
+#include "base/unwind.h"
 #include "execq/status.h"
 
 namespace execq::core {
@@ -18,11 +18,11 @@ execq_status guarded(const Body& body)
 {
     try {
         return body();
-    } catch (abi::__forced_unwind&) {
-        throw;  // pthread_exit in a task that a wait runs in place: it has to go on
     } catch (const std::bad_alloc&) {
         return EXECQ_ENOMEM;
     } catch (...) {
+        if (is_thread_exit())  // of a task that a wait runs in place
+            throw;
         return EXECQ_EAGAIN;
     }
 }

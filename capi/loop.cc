@@ -9,13 +9,21 @@ using namespace execq::core;
 
 execq_status execq_uv_table_load(execq_uv_table *table, execq_symbol_fn sym, void *env)
 {
-    if (table == nullptr || table->struct_size != sizeof *table)
+    if (table == nullptr)
         return EXECQ_EINVAL;
+    // Only its size and what lies beyond this version's fields are the caller's to set.
+    execq_uv_table read;
+    const execq_status status = read_options(table, ~std::uint32_t{0}, read);
+    if (status != EXECQ_OK)
+        return status;
     return guarded([&]() -> execq_status {
-        if (sym != nullptr)
-            return load_uv_table(sym, env, table);
-        *table = own_uv_table();
-        return EXECQ_OK;
+        execq_uv_table loaded = own_uv_table();
+        const execq_status found = sym != nullptr ? load_uv_table(sym, env, &loaded) : EXECQ_OK;
+        if (found == EXECQ_OK) {
+            loaded.struct_size = table->struct_size;
+            *table = loaded;
+        }
+        return found;
     });
 }
 

@@ -50,7 +50,7 @@ typedef struct execq_shutdown_report {
 /* Makes an executor. Its threads start on demand, one where a task finds none idle, up to max_threads.
  * Ownership: the caller gets one reference in *out. The last release closes it with EXECQ_DRAIN and does not wait.
  * Threads: any. Blocks: never.
- * Order: tasks start in the order of submission, several at once; nothing is promised about their ends.
+ * Order: none is promised between tasks.
  * Errors: EXECQ_EINVAL (out NULL, max_threads above EXECQ_MAX_THREADS, struct_size), EXECQ_ENOTSUP (flags, unknown
  *   bytes), EXECQ_ENOMEM, EXECQ_EAGAIN (65,535 executors exist).
  * Since: 0.1. */
@@ -85,7 +85,7 @@ EXECQ_API execq_status execq_executor_close(execq_executor *executor, int32_t mo
  * Blocks: up to timeout_ns nanoseconds (negative: for ever; 0: only looks).
  * Order: when it returns EXECQ_OK, every task is terminal, every done callback on a worker has returned.
  * Errors: EXECQ_EINVAL (executor NULL, not closed, report's struct_size), EXECQ_ENOTSUP (report's flags or unknown
- *   bytes), EXECQ_EDEADLK (on one of its workers),
+ *   bytes), EXECQ_EDEADLK (on one of its workers), EXECQ_EAGAIN (work is left and no thread can be started for it),
  *   EXECQ_ETIMEDOUT (the report says what was left; joining again is fine). The report is written on EXECQ_OK too.
  * Since: 0.1. */
 EXECQ_API execq_status execq_executor_join(execq_executor *executor, int64_t timeout_ns, execq_shutdown_report *report);

@@ -32,7 +32,7 @@ typedef struct execq_task_options {
  * Ownership: env stays the caller's business (no drop). With out, the caller gets one reference to the future; with out
  *   NULL the task is fire and forget. The executor is borrowed for the call.
  * Threads: any. Blocks: never (it may start a thread).
- * Order: tasks of one executor start in the order in which they were submitted.
+ * Order: none is promised between tasks of an executor.
  * Errors: EXECQ_EINVAL (fn NULL), EXECQ_ECLOSED, EXECQ_ENOMEM, EXECQ_EAGAIN (the first thread cannot be started).
  * Since: 0.1. */
 EXECQ_API execq_status execq_submit(execq_executor *executor, execq_fn fn, void *env, execq_future **out);
@@ -67,7 +67,7 @@ EXECQ_API execq_status execq_submit_to_cq(execq_executor *executor, const execq_
 /* Runs fn(envs[i]) for each i below n, as n tasks; all are accepted or none is.
  * Ownership: each env as for execq_submit_with; on failure drop runs once for each. envs itself is borrowed for the
  *   call; NULL stands for n NULLs. With out, the caller gets n references in out[0 … n-1].
- * Threads: any. Blocks: never. Order: in the order of envs, with nothing of another submission between.
+ * Threads: any. Blocks: never. Order: out is in the order of envs; none is promised between the tasks.
  * Errors: those of execq_submit_with. n = 0 is EXECQ_OK if the rest is valid. Since: 0.1. */
 EXECQ_API execq_status execq_submit_many(execq_executor *executor, const execq_task_options *options, size_t n,
                                          execq_fn fn, void *const *envs, execq_future **out);

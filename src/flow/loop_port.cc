@@ -99,8 +99,11 @@ void LoopPort::release()
     if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
         return;
     abandoned_.store(true, std::memory_order_relaxed);  // published by the wake
-    if (attached())
+    if (attached()) {
+        if (on_loop_thread())
+            reference(true);  // an idle loop has to go round once more
         wake();
+    }
     give_up(handles_unit);
 }
 

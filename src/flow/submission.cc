@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <exception>
+#include <limits>
 #include <vector>
 
 #include "sched/conf.h"
@@ -107,6 +108,8 @@ execq_status submit_many(Executor* given, const TaskSpec& spec, std::size_t n, v
 {
     const Resolved executor(given);
     execq_status status = executor.status();
+    if (status == EXECQ_OK && n > std::numeric_limits<std::ptrdiff_t>::max() / sizeof(Node))
+        status = EXECQ_ENOMEM;  // no address space could hold them: do not even begin
     TaskFifo batch;
     for (std::size_t i = 0; i < n && status == EXECQ_OK; ++i) {
         TaskSpec one = spec;

@@ -40,7 +40,8 @@ execq_status load_uv_table(execq_symbol_fn symbol, void* env, execq_uv_table* ou
     const auto identity = lookup.find<const char* (*)()>("uv_version_string");
     const auto loop_size = lookup.find<std::size_t (*)()>("uv_loop_size");
     const auto handle_size = lookup.find<std::size_t (*)(uv_handle_type)>("uv_handle_size");
-    execq_uv_table table = *out;  // keeps the caller's struct_size
+    execq_uv_table table{};
+    table.struct_size = sizeof table;
     table.async_init = lookup.find<decltype(table.async_init)>("uv_async_init");
     table.async_send = lookup.find<decltype(table.async_send)>("uv_async_send");
     table.close = lookup.find<decltype(table.close)>("uv_close");
@@ -48,7 +49,6 @@ execq_status load_uv_table(execq_symbol_fn symbol, void* env, execq_uv_table* ou
     table.unref = lookup.find<decltype(table.unref)>("uv_unref");
     if (!lookup.complete() || version() < oldest_uv)
         return EXECQ_ENOTSUP;
-    table.flags = table.reserved = 0;
     table.version = version();
     table.identity = identity();
     table.loop_size = loop_size();

@@ -99,11 +99,16 @@ void Executor::close(std::int32_t close_mode)
     Worker* idle = nullptr;
     {
         const MutexLock lock(mutex_);
-        if (close_mode == EXECQ_CANCEL)
+        if (close_mode == EXECQ_CANCEL) {
             mode_.store(Mode::canceling, std::memory_order_release);
-        else if (mode() == Mode::open)
+            workers_.for_each([](Worker& worker) {
+                worker.for_each_frame([](const Frame& frame) { frame.node->request_cancel(EXECQ_REASON_SHUTDOWN); });
+            });
+        } else if (mode() == Mode::open) {
             mode_.store(Mode::draining, std::memory_order_release);
-        idle = std::exchange(idle_, nullptr);
+        }
+        std::size_t all = max_threads_;
+        idle = take_idle(all);
     }
     unpark_all(idle);
 }
@@ -153,7 +158,8 @@ void Executor::report(execq_shutdown_report& report)
     report.running_count = report.running_total = 0;
     const std::int64_t now = coarse_now_ns();
     const MutexLock lock(mutex_);
-    report.queued = queue_.size();
+    report.queued = 0;
+    queue_.for_each([&](const Node& node) { report.queued += node.phase() == Phase::pending ? 1U : 0U; });
     report.threads = threads_.load(std::memory_order_relaxed);
     workers_.for_each([&](Worker& worker) {
         worker.for_each_frame([&](const Frame& frame) {
@@ -199,7 +205,7 @@ execq_status Executor::submit(TaskFifo& batch)
 bool Executor::can_start_another()
 {
     const MutexLock lock(mutex_);
-    return idle_ != nullptr || threads_.load(std::memory_order_relaxed) < max_threads_;
+    return idle_ != nullptr || coming_ != 0 || threads_.load(std::memory_order_relaxed) < max_threads_;
 }
 
 bool Executor::stop_requested(const Node& node) const
@@ -215,6 +221,8 @@ Worker* Executor::take_idle(std::size_t& n)
         idle_ = worker->next_idle;
         worker->next_idle = taken;
         taken = worker;
+        worker->coming = true;
+        ++coming_;
     }
     return taken;
 }
@@ -239,14 +247,18 @@ void Executor::unpark_all(Worker* idle)
 
 // ---- workers ----
 
-execq_status Executor::start_worker() { return Worker::start(*this, started_); }
-
-void Executor::worker_started(Worker& worker)
+execq_status Executor::start_worker()
 {
+    Worker* worker = nullptr;
+    const execq_status status = Worker::start(*this, started_, &worker);
+    if (status != EXECQ_OK)
+        return status;
     ++started_;
-    workers_.push_back(worker);
+    ++coming_;
+    workers_.push_back(*worker);
     threads_.fetch_add(1, std::memory_order_relaxed);
     uses_.fetch_add(1, std::memory_order_relaxed);
+    return EXECQ_OK;
 }
 
 Node* Executor::next_task(Worker& worker)
@@ -254,6 +266,7 @@ Node* Executor::next_task(Worker& worker)
     for (;;) {
         {
             const MutexLock lock(mutex_);
+            coming_ -= std::exchange(worker.coming, false) ? 1U : 0U;
             if (Node* node = queue_.pop())
                 return node;
             if (mode() != Mode::open)

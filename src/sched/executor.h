@@ -43,7 +43,6 @@ public:
     bool stop_requested(const Node& node) const;
 
     // ---- for workers ----
-    void worker_started(Worker& worker) EXECQ_REQUIRES(mutex_);
     // The next task, with the executor's reference to it; null when the worker is to leave. Sleeps.
     Node* next_task(Worker& worker);
     // Runs or cancels a task taken from the queue, unless somebody else did.
@@ -78,6 +77,7 @@ private:
     HookList<Worker> workers_ EXECQ_GUARDED_BY(mutex_);
     Worker* idle_ EXECQ_GUARDED_BY(mutex_) = nullptr;  // last in, first out: the warmest stack
     std::uint32_t started_ EXECQ_GUARDED_BY(mutex_) = 0;  // threads ever, for their names
+    std::uint32_t coming_ EXECQ_GUARDED_BY(mutex_) = 0;   // started or woken, and not yet looking at the queue
     // Each leaving worker joins the one that left before it; the last one is joined by join() or detached.
     bool has_left_ EXECQ_GUARDED_BY(mutex_) = false;
     pthread_t left_ EXECQ_GUARDED_BY(mutex_){};

@@ -6,31 +6,29 @@ namespace execq::core {
 
 namespace {
 
-// Owns the error; freed at thread exit too.
-struct Failure {
-    Error* error = nullptr;
-    Failure() = default;
-    Failure(const Failure&) = delete;
-    Failure& operator=(const Failure&) = delete;
-    ~Failure() { replace(nullptr); }
-    void replace(Error* other)
-    {
-        if (Error* before = std::exchange(error, other))
-            before->release();
-    }
-};
+// Owned by the innermost FailureScope of this thread.
+thread_local Error* failure = nullptr;
 
-thread_local Failure failure;
+void replace_failure(Error* error)
+{
+    if (Error* before = std::exchange(failure, error))
+        before->release();
+}
 
 }  // namespace
 
-void set_failure(std::int32_t code, const char* message) { failure.replace(Error::make(code, message)); }
+void set_failure(std::int32_t code, const char* message) { replace_failure(Error::make(code, message)); }
 
-void clear_failure() { failure.replace(nullptr); }
+FailureScope::FailureScope() : outer_(std::exchange(failure, nullptr)) {}
 
-Error* take_failure(std::int32_t code)
+FailureScope::~FailureScope()
 {
-    Error* error = std::exchange(failure.error, nullptr);
+    replace_failure(outer_);
+}
+
+Error* FailureScope::take(std::int32_t code)
+{
+    Error* error = std::exchange(failure, nullptr);
     if (error == nullptr || error->code() == code)
         return error;
     error->release();

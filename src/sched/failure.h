@@ -10,8 +10,20 @@ namespace execq::core {
 
 // Replaces what was said before; keeps nothing where memory is out.
 void set_failure(std::int32_t code, const char* message);
-void clear_failure();
-// What was said for this code, to be owned by the caller; null otherwise.
-Error* take_failure(std::int32_t code);
+
+// One body's failure. A body that is run in place, inside another, does not disturb what that one said.
+class FailureScope {
+public:
+    FailureScope();
+    ~FailureScope();
+    FailureScope(const FailureScope&) = delete;
+    FailureScope& operator=(const FailureScope&) = delete;
+
+    // What was said for this code, to be owned by the caller; null otherwise.
+    static Error* take(std::int32_t code);
+
+private:
+    Error* outer_;
+};
 
 }  // namespace execq::core

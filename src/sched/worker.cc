@@ -3,10 +3,10 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
-#include <cxxabi.h>
 #include <exception>
 #include <new>
 
+#include "base/unwind.h"
 #include "sched/executor.h"
 #include "sched/failure.h"
 
@@ -53,7 +53,7 @@ private:
 
 Worker* Worker::current() { return current_worker; }
 
-execq_status Worker::start(Executor& executor, std::uint32_t number)
+execq_status Worker::start(Executor& executor, std::uint32_t number, Worker** out)
 {
     auto* worker = new (std::nothrow) Worker(executor, number);
     if (worker == nullptr)
@@ -70,7 +70,7 @@ execq_status Worker::start(Executor& executor, std::uint32_t number)
         delete worker;
         return EXECQ_EAGAIN;
     }
-    executor.worker_started(*worker);
+    *out = worker;
     return EXECQ_OK;
 }
 
@@ -116,18 +116,19 @@ void Worker::run(Node& node)
     Error* error = nullptr;
     try {
         const FrameScope frame(*this, node);
-        clear_failure();
+        const FailureScope failure;
         code = node.fn()(node.task_env(), &value);
         if (code != 0)
-            error = take_failure(code);
-    } catch (abi::__forced_unwind&) {  // pthread_exit: this task and those around it fail, the thread goes
-        node.drop_env();
-        node.settle_code(EXECQ_EEXITED);
-        throw;
+            error = FailureScope::take(code);
     } catch (const std::exception& exception) {
         code = EXECQ_EEXCEPTION;
         error = Error::make(code, exception.what());
     } catch (...) {
+        if (is_thread_exit()) {  // this task and those around it fail, the thread goes
+            node.drop_env();
+            node.settle_code(EXECQ_EEXITED);
+            throw;
+        }
         code = EXECQ_EEXCEPTION;
     }
     node.drop_env();

@@ -23,9 +23,9 @@ struct Frame {
 
 class Worker : public Hook {  // Hook: the executor's list of workers
 public:
-    // Starts a thread; it owns the worker and, with it, one reference to the executor. EXECQ_OK, EXECQ_ENOMEM,
-    // EXECQ_EAGAIN. Called under the executor's mutex, which the new thread takes before it does anything else.
-    static execq_status start(Executor& executor, std::uint32_t number);
+    // Starts a thread; it owns the worker and, with it, one use of the executor. EXECQ_OK, EXECQ_ENOMEM, EXECQ_EAGAIN.
+    // Called under the executor's mutex, which the new thread takes before it takes a task.
+    static execq_status start(Executor& executor, std::uint32_t number, Worker** out);
 
     // The worker whose thread this is, or null.
     static Worker* current();
@@ -50,8 +50,9 @@ public:
             visit(*frame);
     }
 
-    // The executor's stack of idle workers, under its mutex.
-    Worker* next_idle = nullptr;
+    // ---- under the executor's mutex ----
+    Worker* next_idle = nullptr;  // its stack of idle workers
+    bool coming = true;           // started or woken, and not yet looking at the queue
 
 private:
     friend class FrameScope;

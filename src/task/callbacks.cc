@@ -1,8 +1,9 @@
 #include "task/callbacks.h"
 
 #include <cstdio>
-#include <cxxabi.h>
 #include <exception>
+
+#include "base/unwind.h"
 
 namespace execq::core {
 
@@ -25,11 +26,11 @@ void guarded(const char* where, const Call& call)
 {
     try {
         call();
-    } catch (abi::__forced_unwind&) {
-        throw;  // pthread_exit: glibc insists
     } catch (const std::exception& exception) {
         report_exception(where, exception.what());
     } catch (...) {
+        if (is_thread_exit())
+            throw;
         report_exception(where, "not a std::exception");
     }
 }

@@ -145,7 +145,7 @@ bool Node::try_claim_cancel(std::int32_t reason)
 bool Node::request_cancel(std::int32_t reason)
 {
     std::uint64_t word = state_.load(std::memory_order_relaxed);
-    while (!is_done(phase_of(word))) {
+    while (phase_of(word) < Phase::settling) {
         if ((word & cancel_flag) != 0)
             return true;
         const std::uint64_t asked = word | cancel_flag | static_cast<std::uint64_t>(reason) << reason_shift;

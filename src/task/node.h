@@ -87,7 +87,7 @@ public:
     [[nodiscard]] bool try_start() { return move(Phase::pending, Phase::running); }
     [[nodiscard]] bool try_claim_cancel(std::int32_t reason);
     [[nodiscard]] bool try_claim_promise() { return move(Phase::running, Phase::settling); }
-    // Asks to stop; the first reason stays. False if the node is done.
+    // Asks to stop; the first reason stays. False if the node is done, or about to be.
     bool request_cancel(std::int32_t reason);
 
     // Winner of try_start() only.
