@@ -193,12 +193,13 @@ TEST(Mailbox, AcceptsOrRefusesEachItemWhileItIsClosed)
     std::size_t refused = 0;
     race_rounds(
         threads, sanitized ? 3'000 : 100'000, [&](std::size_t) { mailbox = std::make_unique<Mailbox<>>(); },
-        [&](unsigned thread, std::size_t) {
-            letters[thread].id = thread;
-            if (thread == 0)
+        [&](unsigned thread, std::size_t round) {
+            const std::size_t role = (thread + round) % threads;
+            letters[role].id = role;
+            if (role == 0)
                 rest = mailbox->close();
             else
-                accepted[thread] = mailbox->post(letters[thread], [] {});
+                accepted[role] = mailbox->post(letters[role], [] {});
         },
         [&](std::size_t) {
             std::array<bool, threads> found{};

@@ -1,0 +1,441 @@
+#include <algorithm>
+#include <array>
+#include <gtest/gtest.h>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "task/callbacks.h"
+#include "task/node.h"
+#include "white_box.h"
+
+using namespace execq::core;
+
+namespace {
+
+// What happened, in order: "delivered 3", "dropped 3" …
+struct Log {
+    std::vector<std::pair<char, int>> events;
+};
+
+using Events = std::vector<std::pair<char, int>>;
+
+// An env that says in the log what happens to it.
+struct Entry {
+    Log* log = nullptr;
+    int id = 0;
+    execq_future* future = nullptr;
+
+    static void done(execq_future* future, void* entry)
+    {
+        auto* self = static_cast<Entry*>(entry);
+        self->future = future;
+        self->log->events.emplace_back('d', self->id);
+    }
+    static void drop(void* entry)
+    {
+        auto* self = static_cast<Entry*>(entry);
+        self->log->events.emplace_back('x', self->id);
+    }
+};
+
+// A port that delivers inside deliver() and counts its uses.
+class TestPort final : public Port {
+public:
+    explicit TestPort(bool lists_all = false) : lists_all_(lists_all) {}
+
+    bool begin_use() override
+    {
+        uses.fetch_add(open ? 1 : 0);
+        return open;
+    }
+    void end_use() override { uses.fetch_sub(1); }
+    void deliver(Registration& registration) noexcept override
+    {
+        ++delivered;
+        HeapRegistration* heap = heap_of(registration);
+        if (heap != nullptr && heap->listed) {
+            const MutexLock lock(mutex_);
+            if (unlist(*heap))
+                heap = nullptr;
+        } else {
+            heap = nullptr;
+        }
+        if (heap != nullptr) {  // withdrawn before
+            finish(registration, this);
+            return;
+        }
+        const CallbackScope scope;
+        run_now(registration, this);
+    }
+    bool lists_all() const override { return lists_all_; }
+    void withdraw() { withdraw_listed(nullptr); }
+
+    std::atomic<int> uses{0};
+    std::atomic<int> delivered{0};
+    bool open = true;
+
+private:
+    const bool lists_all_;
+};
+
+struct Fixture : testing::Test {
+    Log log;
+    std::array<Entry, 10> entries;
+    Node* node = new_promise();
+
+    Fixture()
+    {
+        for (std::size_t i = 0; i < entries.size(); ++i)
+            entries[i] = {&log, static_cast<int>(i), nullptr};
+    }
+    execq_status add(int i, bool with_drop, Port* port = nullptr)
+    {
+        Entry& entry = entries[static_cast<std::size_t>(i)];
+        return node->register_completion({Entry::done, &entry, with_drop ? Entry::drop : nullptr, port});
+    }
+    void release_both()
+    {
+        node->release();
+        node->release();
+    }
+};
+
+struct Completions : Fixture {};
+
+TEST_F(Completions, AreDeliveredWhenTheNodeIsSettled)
+{
+    EXPECT_EQ(add(0, false), EXECQ_OK);
+    EXPECT_TRUE(log.events.empty());
+    node->settle_value(nullptr);
+    EXPECT_EQ(log.events, (Events{{'d', 0}}));
+    EXPECT_EQ(entries[0].future, future_of(node));
+    release_both();
+    EXPECT_EQ(log.events, (Events{{'d', 0}}));
+}
+
+TEST_F(Completions, AreDeliveredInsideTheCallOnceTheNodeIsDone)
+{
+    node->settle_value(nullptr);
+    EXPECT_EQ(add(0, false), EXECQ_OK);
+    EXPECT_EQ(log.events, (Events{{'d', 0}}));
+    EXPECT_EQ(add(1, true), EXECQ_OK);
+    EXPECT_EQ(log.events, (Events{{'d', 0}, {'d', 1}, {'x', 1}}));
+    release_both();
+}
+
+TEST_F(Completions, AreDroppedOnceAfterTheyWereDelivered)
+{
+    EXPECT_EQ(add(0, true), EXECQ_OK);
+    node->settle_code(3);
+    EXPECT_EQ(log.events, (Events{{'d', 0}, {'x', 0}}));
+    release_both();
+    EXPECT_EQ(log.events.size(), 2U);
+}
+
+// The first fills the room inside the node, the second moves it to a record, later ones join the chain.
+TEST_F(Completions, KeepTheOrderOfRegistrationWhereverTheyAreKept)
+{
+    const std::array<std::array<bool, 4>, 4> with_drop = {{{false, false, false, false},
+                                                           {false, true, false, true},
+                                                           {true, false, false, true},
+                                                           {true, true, true, true}}};
+    for (const auto& drops : with_drop) {
+        Node* each = new_promise();
+        log.events.clear();
+        Events expected;
+        for (int i = 0; i < 4; ++i) {
+            const bool drop = drops[static_cast<std::size_t>(i)];
+            Entry& entry = entries[static_cast<std::size_t>(i)];
+            ASSERT_EQ(each->register_completion({Entry::done, &entry, drop ? Entry::drop : nullptr, nullptr}),
+                      EXECQ_OK);
+            expected.emplace_back('d', i);
+            if (drop)
+                expected.emplace_back('x', i);
+        }
+        each->settle_value(nullptr);
+        EXPECT_EQ(log.events, expected);
+        each->release();
+        each->release();
+    }
+    release_both();
+}
+
+TEST_F(Completions, KeepTheirPortsWhenTheRoomInsideMovesToARecord)
+{
+    TestPort first;
+    TestPort second;
+    EXPECT_EQ(add(0, false, &first), EXECQ_OK);
+    EXPECT_EQ(add(1, false, &second), EXECQ_OK);
+    EXPECT_EQ(add(2, false), EXECQ_OK);
+    EXPECT_EQ(add(3, true, &first), EXECQ_OK);
+    EXPECT_EQ(first.uses, 2);
+    EXPECT_EQ(second.uses, 1);
+    node->settle_value(nullptr);
+    EXPECT_EQ(first.delivered, 2);
+    EXPECT_EQ(second.delivered, 1);
+    EXPECT_EQ(log.events, (Events{{'d', 0}, {'d', 1}, {'d', 2}, {'d', 3}, {'x', 3}}));
+    EXPECT_EQ(first.uses, 0);
+    EXPECT_EQ(second.uses, 0);
+    release_both();
+}
+
+TEST_F(Completions, KeepTheirNodeUntilTheyAreOver)
+{
+    Counter drops;
+    Node* own = new_promise(Counter::hit);
+    const execq_done_fn done = [](execq_future* future, void* n) {
+        void* value = nullptr;
+        EXPECT_EQ(execq::core::core_of(future)->result(&value), EXECQ_OK);
+        EXPECT_EQ(static_cast<Counter*>(value)->n, 0U) << "freed before its callback";
+        static_cast<Node*>(n)->release();  // the future's reference
+    };
+    ASSERT_EQ(own->register_completion({done, own, nullptr, nullptr}), EXECQ_OK);
+    ASSERT_EQ(own->register_completion({[](execq_future*, void*) {}, nullptr, nullptr, nullptr}), EXECQ_OK);
+    own->settle_value(&drops);
+    EXPECT_EQ(drops.n, 0U);
+    own->release();
+    EXPECT_EQ(drops.n, 1U);
+    release_both();
+}
+
+TEST_F(Completions, MayBeAddedByTheCallbacksOfTheirNode)
+{
+    struct Adder {
+        Completions* test;
+        static void done(execq_future*, void* adder) { static_cast<Adder*>(adder)->test->add(1, true); }
+    } adder{this};
+    ASSERT_EQ(node->register_completion({Adder::done, &adder, nullptr, nullptr}), EXECQ_OK);
+    ASSERT_EQ(add(0, false), EXECQ_OK);
+    node->settle_value(nullptr);
+    // Either order of 0 and 1 would do; each comes once.
+    std::sort(log.events.begin(), log.events.end());
+    EXPECT_EQ(log.events, (Events{{'d', 0}, {'d', 1}, {'x', 1}}));
+    release_both();
+}
+
+// ---- ports that refuse ----
+
+TEST_F(Completions, KeepNothingWhereThePortIsClosed)
+{
+    TestPort port;
+    port.open = false;
+    EXPECT_EQ(add(0, true, &port), EXECQ_ECLOSED);
+    EXPECT_EQ(add(1, false, &port), EXECQ_ECLOSED);
+    EXPECT_EQ(port.uses, 0);
+    node->settle_value(nullptr);
+    EXPECT_EQ(port.delivered, 0);
+    EXPECT_TRUE(log.events.empty()) << "the env stays the caller's";
+    release_both();
+}
+
+TEST_F(Completions, KeepNothingWhereThePortWithdrewAllJustBefore)
+{
+    TestPort port(true);
+    port.withdraw();
+    EXPECT_EQ(add(0, true, &port), EXECQ_ECLOSED);
+    EXPECT_EQ(add(1, false, &port), EXECQ_ECLOSED);
+    EXPECT_EQ(port.uses, 0);
+    node->settle_value(nullptr);
+    EXPECT_TRUE(log.events.empty());
+    release_both();
+}
+
+TEST_F(Completions, AreDroppedInsteadOfDeliveredWhereThePortWithdrawsThem)
+{
+    TestPort port;
+    EXPECT_EQ(add(0, true, &port), EXECQ_OK);
+    EXPECT_EQ(add(1, true, &port), EXECQ_OK);
+    port.withdraw();
+    EXPECT_EQ(log.events, (Events{{'x', 0}, {'x', 1}}));
+    EXPECT_EQ(port.uses, 2) << "the node still has to let go";
+    node->settle_value(nullptr);
+    EXPECT_EQ(log.events.size(), 2U);
+    EXPECT_EQ(port.uses, 0);
+    release_both();
+}
+
+// ---- before the task is published ----
+
+TEST_F(Completions, CanBeSetBeforeTheTaskIsPublished)
+{
+    for (const bool with_drop : {false, true}) {
+        TestPort port;
+        log.events.clear();
+        Node* task = new_task();
+        ASSERT_EQ(task->preset_completion({Entry::done, entries.data(), with_drop ? Entry::drop : nullptr, &port}),
+                  EXECQ_OK);
+        EXPECT_EQ(port.uses, 1);
+        ASSERT_TRUE(task->try_start());
+        task->settle_value(nullptr);
+        EXPECT_EQ(log.events, with_drop ? (Events{{'d', 0}, {'x', 0}}) : (Events{{'d', 0}}));
+        EXPECT_EQ(port.uses, 0);
+        task->release();
+    }
+    release_both();
+}
+
+TEST_F(Completions, LeaveTheTasksEnvAloneWhenTheyAreSetBefore)
+{
+    TestPort port;
+    TaskSpec spec;
+    spec.env = &port;
+    Node* task = new_task(spec);
+    ASSERT_EQ(task->preset_completion({Entry::done, entries.data(), nullptr, &port}), EXECQ_OK);
+    EXPECT_EQ(task->task_env(), &port);
+    ASSERT_TRUE(task->try_start());
+    task->settle_value(nullptr);
+    task->release();
+    EXPECT_EQ(log.events.size(), 1U);
+    release_both();
+}
+
+TEST_F(Completions, CanBeTakenBackUntilTheTaskIsPublished)
+{
+    for (const bool with_drop : {false, true}) {
+        TestPort port;
+        Node* task = new_task();
+        ASSERT_EQ(task->preset_completion({Entry::done, entries.data(), with_drop ? Entry::drop : nullptr, &port}),
+                  EXECQ_OK);
+        EXPECT_TRUE(task->undo_preset());
+        EXPECT_EQ(port.uses, 0);
+        task->discard();
+        port.withdraw();
+        EXPECT_TRUE(log.events.empty()) << "its env is the caller's again";
+    }
+    release_both();
+}
+
+TEST_F(Completions, WithdrawnBeforeTheyWereTakenBackAreDroppedOnce)
+{
+    TestPort port;
+    Node* task = new_task();
+    ASSERT_EQ(task->preset_completion({Entry::done, entries.data(), Entry::drop, &port}), EXECQ_OK);
+    port.withdraw();
+    EXPECT_FALSE(task->undo_preset());
+    EXPECT_EQ(log.events, (Events{{'x', 0}}));
+    EXPECT_EQ(port.uses, 0);
+    task->discard();
+    release_both();
+}
+
+TEST_F(Completions, ThatAClosedPortRefusesLeaveTheTaskAsItWas)
+{
+    for (const bool with_drop : {false, true}) {
+        TestPort port;
+        port.open = false;
+        Node* task = new_task();
+        EXPECT_EQ(task->preset_completion({Entry::done, entries.data(), with_drop ? Entry::drop : nullptr, &port}),
+                  EXECQ_ECLOSED);
+        EXPECT_EQ(task->phase(), Phase::pending);
+        task->discard();
+    }
+    EXPECT_TRUE(log.events.empty());
+    release_both();
+}
+
+// ---- races ----
+
+struct Mark {
+    std::atomic<int> delivered{0};
+    std::atomic<int> dropped{0};
+
+    static void done(execq_future* future, void* mark)
+    {
+        CHECK(execq::core::core_of(future)->done());
+        static_cast<Mark*>(mark)->delivered.fetch_add(1);
+    }
+    static void drop(void* mark)
+    {
+        auto* self = static_cast<Mark*>(mark);
+        CHECK(self->delivered == 1);
+        self->dropped.fetch_add(1);
+    }
+};
+
+TEST(CompletionsRace, EachIsDeliveredOnceHoweverItMeetsTheSettling)
+{
+    constexpr unsigned registrars = 3;
+    constexpr std::size_t each = 2;
+    const std::size_t rounds = stress_n(120'000, 4'000);
+    std::array<Mark, registrars * each> marks;
+    std::array<bool, registrars * each> dropped{};
+    std::atomic<std::size_t> before{0};
+    Node* node = nullptr;
+    TestPort port;
+    race_rounds(
+        registrars + 1, rounds,
+        [&](std::size_t) {
+            node = new_promise();
+            for (Mark& mark : marks)
+                mark.delivered = mark.dropped = 0;
+        },
+        [&](unsigned thread, std::size_t round) {
+            const std::size_t role = (thread + round) % (registrars + 1);
+            if (role == registrars) {
+                node->settle_value(nullptr);
+                return;
+            }
+            for (std::size_t i = role * each; i < (role + 1) * each; ++i) {
+                dropped[i] = (round + i) % 3 == 0;
+                Port* to = (round + i) % 2 == 0 ? &port : nullptr;
+                before += node->done() ? 0 : 1;
+                CHECK(node->register_completion({Mark::done, &marks[i], dropped[i] ? Mark::drop : nullptr, to}) ==
+                      EXECQ_OK);
+            }
+        },
+        [&](std::size_t) {
+            for (std::size_t i = 0; i < marks.size(); ++i) {
+                ASSERT_EQ(marks[i].delivered, 1);
+                ASSERT_EQ(marks[i].dropped, dropped[i] ? 1 : 0);
+            }
+            ASSERT_EQ(port.uses, 0);
+            node->release();
+            node->release();
+        });
+    EXPECT_GT(before, 0U);
+    EXPECT_LT(before, rounds * marks.size());
+}
+
+TEST(CompletionsRace, EachIsDeliveredOrWithdrawnButNotBoth)
+{
+    const std::size_t rounds = stress_n(100'000, 4'000);
+    Node* node = nullptr;
+    std::unique_ptr<TestPort> port;
+    struct Ends {
+        std::atomic<int> delivered{0};
+        std::atomic<int> dropped{0};
+        static void done(execq_future*, void* ends) { static_cast<Ends*>(ends)->delivered.fetch_add(1); }
+        static void drop(void* ends) { static_cast<Ends*>(ends)->dropped.fetch_add(1); }
+    } ends;
+    std::size_t withdrawn = 0;
+    execq_status status = EXECQ_OK;
+    race_rounds(
+        3, rounds,
+        [&](std::size_t) {
+            node = new_promise();
+            port = std::make_unique<TestPort>();
+            ends.delivered = ends.dropped = 0;
+        },
+        [&](unsigned thread, std::size_t round) {
+            // All six orders, so that each comes even where the threads only take turns.
+            const std::size_t role = (round + (round % 2 == 0 ? thread : 3 - thread)) % 3;
+            if (role == 0)
+                node->settle_value(nullptr);
+            else if (role == 1)
+                port->withdraw();
+            else
+                status = node->register_completion({Ends::done, &ends, Ends::drop, port.get()});
+        },
+        [&](std::size_t) {
+            ASSERT_EQ(ends.dropped, status == EXECQ_OK ? 1 : 0);
+            ASSERT_LE(ends.delivered, ends.dropped);
+            withdrawn += status == EXECQ_OK && ends.delivered == 0 ? 1 : 0;
+            ASSERT_EQ(port->uses, 0);
+            node->release();
+            node->release();
+        });
+    EXPECT_GT(withdrawn, 0U);
+}
+
+}  // namespace

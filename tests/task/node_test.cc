@@ -1,0 +1,544 @@
+#include "task/node.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <gtest/gtest.h>
+#include <limits>
+#include <malloc.h>
+#include <string>
+
+#include "white_box.h"
+
+using namespace execq::core;
+
+namespace {
+
+constexpr unsigned racers = 8;
+
+std::size_t rounds() { return stress_n(20'000, 2'000); }
+
+TEST(Node, StartsAsPendingOrAsAnOpenPromise)
+{
+    Node* task = new_task();
+    EXPECT_EQ(task->phase(), Phase::pending);
+    EXPECT_FALSE(task->done());
+    EXPECT_EQ(task->result(nullptr), EXECQ_EPENDING);
+    task->release();
+    Node* promise = new_promise();
+    EXPECT_EQ(promise->phase(), Phase::running);
+    promise->release();
+    promise->release();
+}
+
+TEST(Node, CanBeStartedOnce)
+{
+    Node* node = new_task();
+    EXPECT_TRUE(node->try_start());
+    EXPECT_EQ(node->phase(), Phase::running);
+    EXPECT_FALSE(node->try_start());
+    EXPECT_FALSE(node->try_claim_cancel(EXECQ_REASON_CALLER));
+    EXPECT_EQ(node->cancel_reason(), EXECQ_REASON_NONE);
+    node->release();
+}
+
+TEST(Node, CanBeClaimedForCancelingOnce)
+{
+    Node* node = new_task();
+    EXPECT_TRUE(node->try_claim_cancel(EXECQ_REASON_SHUTDOWN));
+    EXPECT_EQ(node->phase(), Phase::settling);
+    EXPECT_FALSE(node->done());
+    EXPECT_FALSE(node->try_claim_cancel(EXECQ_REASON_CALLER));
+    EXPECT_FALSE(node->try_start());
+    EXPECT_FALSE(node->try_claim_promise());
+    EXPECT_EQ(node->cancel_reason(), EXECQ_REASON_SHUTDOWN);
+    node->settle_canceled();
+    EXPECT_EQ(node->phase(), Phase::canceled);
+    EXPECT_EQ(node->result(nullptr), EXECQ_ECANCELED);
+    node->release();
+}
+
+TEST(Node, AllowsNoTransitionOnceDone)
+{
+    Node* node = new_task();
+    ASSERT_TRUE(node->try_start());
+    node->settle_value(nullptr);
+    EXPECT_FALSE(node->try_start());
+    EXPECT_FALSE(node->try_claim_cancel(EXECQ_REASON_CALLER));
+    EXPECT_FALSE(node->try_claim_promise());
+    EXPECT_FALSE(node->request_cancel(EXECQ_REASON_CALLER));
+    EXPECT_FALSE(node->cancel_requested());
+    EXPECT_EQ(node->phase(), Phase::ok);
+    node->release();
+}
+
+TEST(Node, IsStartedOrCanceledByExactlyOneOfEightThreads)
+{
+    Node* node = nullptr;
+    std::array<bool, racers> starts{};
+    std::array<bool, racers> won{};
+    std::size_t started = 0;
+    race_rounds(
+        racers, rounds(), [&](std::size_t) { node = new_task(); },
+        [&](unsigned thread, std::size_t round) {
+            starts[thread] = (thread + round) % 2 == 0;
+            won[thread] = starts[thread] ? node->try_start() : node->try_claim_cancel(EXECQ_REASON_CALLER);
+        },
+        [&](std::size_t) {
+            ASSERT_EQ(std::count(won.begin(), won.end(), true), 1);
+            const bool start_won = node->phase() == Phase::running;
+            ASSERT_EQ(starts[static_cast<std::size_t>(std::find(won.begin(), won.end(), true) - won.begin())],
+                      start_won);
+            ASSERT_EQ(node->cancel_requested(), !start_won);
+            started += start_won ? 1 : 0;
+            node->release();
+        });
+    EXPECT_GT(started, 0U);
+    EXPECT_LT(started, rounds());
+}
+
+TEST(Node, IsClaimedAsAPromiseByExactlyOneOfEightThreadsWhileItIsAskedToStop)
+{
+    Node* node = nullptr;
+    std::array<bool, racers> won{};
+    std::size_t asked = 0;
+    race_rounds(
+        racers, rounds(), [&](std::size_t) { node = new_promise(); },
+        [&](unsigned thread, std::size_t round) {
+            const std::size_t role = (thread + round) % racers;
+            won[role] = role < 6 ? node->try_claim_promise() : node->request_cancel(EXECQ_REASON_GROUP);
+        },
+        [&](std::size_t) {
+            ASSERT_EQ(std::count(won.begin(), won.begin() + 6, true), 1);
+            ASSERT_EQ(node->phase(), Phase::settling);
+            ASSERT_EQ(node->cancel_requested(), won[6] || won[7]) << "an answer that is not what was done";
+            ASSERT_EQ(node->cancel_reason(), won[6] || won[7] ? EXECQ_REASON_GROUP : EXECQ_REASON_NONE);
+            asked += won[6] || won[7] ? 1 : 0;
+            node->settle_canceled();
+            node->release();
+            node->release();
+        });
+    EXPECT_GT(asked, 0U);
+}
+
+TEST(Node, KeepsTheFirstReasonToCancel)
+{
+    Node* node = new_task();
+    EXPECT_TRUE(node->request_cancel(EXECQ_REASON_GROUP));
+    EXPECT_TRUE(node->request_cancel(EXECQ_REASON_DEADLINE));
+    EXPECT_EQ(node->cancel_reason(), EXECQ_REASON_GROUP);
+    EXPECT_TRUE(node->try_claim_cancel(EXECQ_REASON_CALLER));
+    EXPECT_EQ(node->cancel_reason(), EXECQ_REASON_GROUP);
+    node->settle_canceled();
+    EXPECT_EQ(node->cancel_reason(), EXECQ_REASON_GROUP);
+    node->release();
+}
+
+TEST(Node, NamesOneReasonWhereTwoThreadsAskAtOnce)
+{
+    Node* node = nullptr;
+    std::array<bool, 3> asked{};
+    race_rounds(
+        3, rounds(), [&](std::size_t) { node = new_promise(); },
+        [&](unsigned thread, std::size_t) {
+            asked[thread] = node->request_cancel(thread == 0   ? EXECQ_REASON_CALLER
+                                                 : thread == 1 ? EXECQ_REASON_DEADLINE
+                                                               : EXECQ_REASON_GROUP);
+        },
+        [&](std::size_t) {
+            ASSERT_TRUE(asked[0] && asked[1] && asked[2]);
+            const std::int32_t reason = node->cancel_reason();
+            ASSERT_TRUE(reason == EXECQ_REASON_CALLER || reason == EXECQ_REASON_DEADLINE ||
+                        reason == EXECQ_REASON_GROUP)
+                << reason;  // two that were or-ed together would be SHUTDOWN or 5 to 7
+            node->release();
+            node->release();
+        });
+}
+
+TEST(Node, GivesAllItsOutcomes)
+{
+    Node* ok = new_promise();
+    void* value = nullptr;
+    ok->settle_value(number(7));
+    EXPECT_EQ(ok->result(&value), EXECQ_OK);
+    EXPECT_EQ(value, number(7));
+    EXPECT_EQ(ok->error(), nullptr);
+    Node* failed = new_promise();
+    failed->settle_code(5);
+    value = number(1);
+    EXPECT_EQ(failed->result(&value), EXECQ_EFAILED);
+    EXPECT_EQ(failed->take(&value), EXECQ_EFAILED);
+    Node* canceled = new_promise();
+    canceled->settle_canceled();
+    EXPECT_EQ(canceled->result(&value), EXECQ_ECANCELED);
+    EXPECT_EQ(canceled->take(&value), EXECQ_ECANCELED);
+    EXPECT_EQ(canceled->error(), nullptr);
+    EXPECT_EQ(value, number(1)) << "written by a call that failed";
+    for (Node* node : {ok, failed, canceled}) {
+        node->release();
+        node->release();
+    }
+}
+
+TEST(Node, GivesItsValueToOneTaker)
+{
+    Node* node = new_promise();
+    void* value = number(1);
+    EXPECT_EQ(node->take(&value), EXECQ_EPENDING);
+    EXPECT_EQ(value, number(1));
+    node->settle_value(number(7));
+    EXPECT_EQ(node->take(&value), EXECQ_OK);
+    EXPECT_EQ(value, number(7));
+    value = number(1);
+    EXPECT_EQ(node->take(&value), EXECQ_EALREADY);
+    EXPECT_EQ(node->result(&value), EXECQ_EALREADY);
+    EXPECT_EQ(value, number(1));
+    EXPECT_EQ(node->phase(), Phase::ok);
+    node->release();
+    node->release();
+}
+
+TEST(Node, GivesItsValueToExactlyOneOfEightThreads)
+{
+    Node* node = nullptr;
+    Counter drops;
+    std::array<execq_status, racers> status{};
+    race_rounds(
+        racers, rounds(),
+        [&](std::size_t) {
+            node = new_promise(Counter::hit);
+            node->settle_value(&drops);
+        },
+        [&](unsigned thread, std::size_t) {
+            void* value = nullptr;
+            status[thread] = node->take(&value);
+            CHECK((status[thread] == EXECQ_OK) == (value == &drops));
+        },
+        [&](std::size_t) {
+            ASSERT_EQ(std::count(status.begin(), status.end(), EXECQ_OK), 1);
+            ASSERT_EQ(std::count(status.begin(), status.end(), EXECQ_EALREADY), racers - 1);
+            node->release();
+            node->release();
+        });
+    EXPECT_EQ(drops.n, 0U) << "a value that was taken was dropped";
+}
+
+// ---- references ----
+
+TEST(Node, DropsAnUntakenValueAtItsLastRelease)
+{
+    Counter drops;
+    Node* node = new_promise(Counter::hit);
+    node->settle_value(&drops);
+    node->retain();
+    node->release();
+    node->release();
+    EXPECT_EQ(drops.n, 0U);
+    node->release();
+    EXPECT_EQ(drops.n, 1U);
+}
+
+TEST(Node, DropsNoValueThatIsNotThere)
+{
+    static int drops;
+    drops = 0;
+    const execq_drop_fn drop = [](void*) { ++drops; };
+    Node* failed = new_promise(drop);
+    failed->settle_code(1);
+    Node* canceled = new_promise(drop);
+    canceled->settle_canceled();
+    for (Node* node : {failed, canceled}) {
+        node->release();
+        node->release();
+    }
+    EXPECT_EQ(drops, 0);
+    Node* null = new_promise(drop);
+    null->settle_value(nullptr);
+    null->release();
+    null->release();
+    EXPECT_EQ(drops, 1) << "a null value is a value too";
+}
+
+TEST(Node, IsFreedOnceByEightThreadsThatLetGo)
+{
+    Node* node = nullptr;
+    Counter drops;
+    race_rounds(
+        racers, rounds(),
+        [&](std::size_t) {
+            node = new_promise(Counter::hit);
+            node->settle_value(&drops);
+            for (unsigned i = 2; i < racers; ++i)
+                node->retain();
+        },
+        [&](unsigned, std::size_t) {
+            node->retain();
+            node->release();
+            node->release();
+        },
+        [&](std::size_t round) { ASSERT_EQ(drops.n, round + 1); });
+}
+
+TEST(Node, CountsMoreReferencesThanTheStateHasBits)
+{
+    Counter drops;
+    Node* node = new_promise(Counter::hit);
+    node->set_executor_id(0xffff);
+    constexpr int many = 1 << 20;
+    for (int i = 0; i < many; ++i)
+        node->retain();
+    EXPECT_EQ(node->phase(), Phase::running);
+    EXPECT_EQ(node->executor_id(), 0xffff);
+    EXPECT_FALSE(node->cancel_requested());
+    node->settle_value(&drops);
+    for (int i = 0; i < many + 1; ++i)
+        node->release();
+    EXPECT_EQ(drops.n, 0U);
+    node->release();
+    EXPECT_EQ(drops.n, 1U);
+}
+
+// ---- the state word ----
+
+TEST(Node, KeepsExecutorFlagsAndPhaseApart)
+{
+    for (const std::uint16_t id : {0x0001, 0x5555, 0xaaaa, 0xffff}) {
+        Node* node = new_task({}, 2);
+        node->set_executor_id(id);
+        EXPECT_EQ(node->phase(), Phase::pending);
+        std::uint32_t word = 0;
+        EXPECT_TRUE(node->announce_waiter(word));
+        EXPECT_EQ(word >> 16, id);
+        EXPECT_TRUE(node->announce_lot_waiter());
+        EXPECT_EQ(node->phase(), Phase::pending);
+        EXPECT_FALSE(node->cancel_requested());
+        EXPECT_TRUE(node->request_cancel(EXECQ_REASON_GROUP));
+        EXPECT_TRUE(node->try_start());
+        EXPECT_EQ(node->executor_id(), id);
+        EXPECT_EQ(node->cancel_reason(), EXECQ_REASON_GROUP);
+        node->settle_value(number(3));
+        void* value = nullptr;
+        EXPECT_EQ(node->take(&value), EXECQ_OK);
+        EXPECT_EQ(node->executor_id(), id);
+        EXPECT_EQ(node->phase(), Phase::ok);
+        EXPECT_EQ(node->cancel_reason(), EXECQ_REASON_GROUP);
+        EXPECT_STREQ(node->name(), "");
+        node->release();
+        node->release();
+    }
+}
+
+TEST(Node, LetsNobodySleepOnItOnceDone)
+{
+    Node* node = new_promise();
+    std::uint32_t pending = 0;
+    EXPECT_TRUE(node->announce_waiter(pending));
+    std::uint32_t again = 0;
+    EXPECT_TRUE(node->announce_waiter(again));
+    EXPECT_EQ(pending, again);
+    node->settle_value(nullptr);
+    std::uint32_t done = 0;
+    EXPECT_FALSE(node->announce_waiter(done));
+    EXPECT_NE(done, pending) << "a sleeper would not notice";
+    EXPECT_FALSE(node->announce_lot_waiter());
+    node->release();
+    node->release();
+}
+
+TEST(Node, GivesSleepersAWordThatReferencesDoNotChange)
+{
+    Node* node = new_promise();
+    std::uint32_t before = 0;
+    ASSERT_TRUE(node->announce_waiter(before));
+    node->retain();
+    std::uint32_t word = 0;
+    std::memcpy(&word, node->futex_word(), sizeof word);
+    EXPECT_EQ(word, before);
+    for (int i = 0; i < 3; ++i)
+        node->release();
+}
+
+// ---- errors ----
+
+TEST(Node, MakesAnErrorOfAnyCode)
+{
+    constexpr std::int32_t most = std::numeric_limits<std::int32_t>::max();
+    constexpr std::int32_t least = std::numeric_limits<std::int32_t>::min();
+    for (const std::int32_t code : {1, -1, 42, most, least, least + 1, std::int32_t{EXECQ_EBROKEN}}) {
+        Node* node = new_promise();
+        EXPECT_EQ(node->error(), nullptr);
+        node->settle_code(code);
+        Error* error = node->error();
+        ASSERT_NE(error, nullptr);
+        EXPECT_EQ(error->code(), code);
+        const char* text = status_text(code);
+        EXPECT_STREQ(error->message(), text != nullptr ? text : "");
+        EXPECT_EQ(node->error(), error);
+        node->release();
+        node->release();
+    }
+}
+
+TEST(Node, GivesTheErrorThatItWasSettledWith)
+{
+    Node* node = new_promise();
+    Error* error = Error::make(9, "nine");
+    error->retain();
+    node->settle_error(error);
+    EXPECT_EQ(node->error(), error);
+    node->release();
+    node->release();
+    EXPECT_STREQ(error->message(), "nine") << "our reference keeps it";
+    error->release();
+}
+
+TEST(Node, MakesItsErrorOnceForEightThreads)
+{
+    Node* node = nullptr;
+    std::array<Error*, racers> errors{};
+    race_rounds(
+        racers, rounds(),
+        [&](std::size_t) {
+            node = new_promise();
+            node->settle_code(EXECQ_EEXITED);
+        },
+        [&](unsigned thread, std::size_t) {
+            errors[thread] = node->error();
+            CHECK(errors[thread]->code() == EXECQ_EEXITED);
+        },
+        [&](std::size_t) {
+            for (const Error* error : errors)
+                ASSERT_EQ(error, errors[0]);
+            node->release();
+            node->release();
+        });
+}
+
+// ---- env, name, memory ----
+
+TEST(Node, IsOneCacheLineWhereNothingElseIsAskedFor)
+{
+    TaskSpec spec;
+    spec.fn = Counter::body;
+    Node* node = new_task(spec);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(node) % 64, 0U);
+    EXPECT_LT(malloc_usable_size(node), 128U);
+    EXPECT_STREQ(node->name(), "");
+    node->release();
+}
+
+TEST(Node, GivesItsBodyToWhoStartsIt)
+{
+    Counter counter;
+    TaskSpec spec;
+    spec.fn = Counter::body;
+    spec.env = &counter;
+    Node* node = new_task(spec);
+    ASSERT_TRUE(node->try_start());
+    void* value = nullptr;
+    EXPECT_EQ(node->fn(), &Counter::body);
+    EXPECT_EQ(node->fn()(node->task_env(), &value), 0);
+    EXPECT_EQ(counter.n, 1U);
+    node->drop_env();
+    EXPECT_EQ(counter.n, 1U) << "there is no drop";
+    node->settle_value(value);
+    node->release();
+}
+
+TEST(Node, CopiesItsNameAndAnEnvOfAnySizeAlignedForAnyType)
+{
+    std::string bytes;
+    for (std::size_t size = 1; size <= 200; ++size) {
+        bytes.push_back(static_cast<char>('a' + size % 26));
+        const std::string original = bytes;
+        std::string name(size % 40, 'n');
+        TaskSpec spec;
+        spec.env = bytes.data();
+        spec.env_size = size;
+        spec.name = name.c_str();
+        Node* node = new_task(spec);
+        const std::string was = name;
+        bytes.assign(size, '-');
+        name.assign(name.size(), '-');
+        EXPECT_NE(node->task_env(), bytes.data());
+        EXPECT_EQ(reinterpret_cast<std::uintptr_t>(node->task_env()) % alignof(std::max_align_t), 0U);
+        EXPECT_EQ(std::memcmp(node->task_env(), original.data(), size), 0);
+        EXPECT_EQ(node->name(), was);
+        bytes = original;
+        node->release();
+    }
+}
+
+TEST(Node, DropsTheCopyOfItsEnvNotTheOriginal)
+{
+    static void* dropped;
+    dropped = nullptr;
+    int env = 17;
+    TaskSpec spec;
+    spec.env = &env;
+    spec.env_size = sizeof env;
+    spec.drop = [](void* copy) {
+        dropped = copy;
+        EXPECT_EQ(*static_cast<int*>(copy), 17);
+    };
+    Node* node = new_task(spec);
+    void* copy = node->task_env();
+    ASSERT_TRUE(node->try_start());
+    node->drop_env();
+    EXPECT_EQ(dropped, copy);
+    EXPECT_NE(dropped, &env);
+    node->settle_value(nullptr);
+    node->release();
+}
+
+TEST(Node, KeepsItsNameAsLongAsItLives)
+{
+    TaskSpec spec;
+    spec.name = "compress";
+    Node* node = new_task(spec, 2);
+    ASSERT_TRUE(node->try_start());
+    node->settle_value(nullptr);
+    node->release();
+    EXPECT_STREQ(node->name(), "compress");
+    node->release();
+}
+
+TEST(Node, RefusesAnEnvTooLargeForMemory)
+{
+    int env = 0;
+    TaskSpec spec;
+    spec.env = &env;
+    spec.name = "huge";
+    for (const std::uint64_t size : {std::numeric_limits<std::uint64_t>::max(),
+                                     std::numeric_limits<std::uint64_t>::max() - 64, std::uint64_t{1} << 63}) {
+        spec.env_size = size;
+        EXPECT_EQ(Node::make_task(spec, 1), nullptr);
+    }
+}
+
+TEST(Node, CallsNothingWhenItIsDiscarded)
+{
+    Counter counter;
+    TaskSpec spec;
+    spec.env = &counter;
+    spec.drop = Counter::hit;
+    spec.drop_result = Counter::hit;
+    new_task(spec, 2)->discard();
+    EXPECT_EQ(counter.n, 0U);
+}
+
+TEST(Node, KeepsErrnoWhileItIsSettled)
+{
+    Node* node = new_promise();
+    ASSERT_EQ(node->register_completion({[](execq_future*, void*) { errno = EIO; }, nullptr, nullptr, nullptr}),
+              EXECQ_OK);
+    errno = EAGAIN;
+    node->settle_value(nullptr);
+    EXPECT_EQ(errno, EAGAIN);
+    node->release();
+    node->release();
+}
+
+}  // namespace
