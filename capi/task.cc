@@ -54,7 +54,7 @@ execq_status execq_submit_with(execq_executor *executor, const execq_task_option
     const execq_status status = read_task(options, fn, env, spec);
     if (status != EXECQ_OK)
         return reject(status, drop_of(options), env);
-    return guarded([&] { return submit(core_of(executor), spec, nullptr, out); });
+    return guarded([&] { return submit(core_of(executor), spec, out); });
 }
 
 execq_status execq_submit_to_loop(execq_executor *executor, const execq_task_options *options, execq_fn fn, void *env,
@@ -69,7 +69,7 @@ execq_status execq_submit_to_loop(execq_executor *executor, const execq_task_opt
         return reject(status, done_drop, done_env);
     }
     const Completion completion{done, done_env, done_drop, core_of(loop)};
-    return guarded([&] { return submit(core_of(executor), spec, &completion, nullptr); });
+    return guarded([&] { return submit_with_completion(core_of(executor), spec, completion); });
 }
 
 execq_status execq_submit_to_cq(execq_executor *executor, const execq_task_options *options, execq_fn fn, void *env,
@@ -82,7 +82,7 @@ execq_status execq_submit_to_cq(execq_executor *executor, const execq_task_optio
     if (status != EXECQ_OK)
         return reject(status, drop_of(options), env);
     const Completion completion{nullptr, tag, nullptr, core_of(cq)};
-    return guarded([&] { return submit(core_of(executor), spec, &completion, nullptr); });
+    return guarded([&] { return submit_with_completion(core_of(executor), spec, completion); });
 }
 
 execq_status execq_submit_many(execq_executor *executor, const execq_task_options *options, size_t n, execq_fn fn,

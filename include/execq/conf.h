@@ -17,7 +17,10 @@ typedef struct execq_conf {
     uint32_t flags;           /* EXECQ_CONF_CLEAR_… */
     execq_executor *executor; /* what NULL stands for from now on; NULL: keep the earlier one */
 } execq_conf;
-#define EXECQ_CONF_INIT {(uint32_t)sizeof(execq_conf), 0, NULL}
+#define EXECQ_CONF_INIT                       \
+    {                                         \
+        (uint32_t)sizeof(execq_conf), 0, NULL \
+    }
 
 /* Configures the process. Unset fields keep their earlier value; EXECQ_CONF_CLEAR_… clears one. Submissions resolve
  * NULL each time: the executor given here, else the library's own default.

@@ -13,13 +13,17 @@ enum { EXECQ_MAX_THREADS = 4096 };
 
 typedef struct execq_executor_options {
     uint32_t struct_size;
-    uint32_t flags;       /* none yet: 0 */
-    const char *name;     /* threads are called "<name>/<number>", cut to the system's limit (15 bytes on Linux);
+    uint32_t flags;   /* none yet: 0 */
+    const char *name; /* threads are called "<name>/<number>", cut to the system's limit (15 bytes on Linux);
                              NULL: "execq" */
-    uint32_t max_threads; /* threads; 0: min(32, cpus + 4), where cpus is the affinity mask capped by the cgroup quota */
-    uint32_t reserved;    /* 0 */
+    uint32_t
+        max_threads;   /* threads; 0: min(32, cpus + 4), where cpus is the affinity mask capped by the cgroup quota */
+    uint32_t reserved; /* 0 */
 } execq_executor_options;
-#define EXECQ_EXECUTOR_OPTIONS_INIT {(uint32_t)sizeof(execq_executor_options), 0, NULL, 0, 0}
+#define EXECQ_EXECUTOR_OPTIONS_INIT                             \
+    {                                                           \
+        (uint32_t)sizeof(execq_executor_options), 0, NULL, 0, 0 \
+    }
 
 /* How a close treats work that has not started. */
 enum {
@@ -45,7 +49,10 @@ typedef struct execq_shutdown_report {
     uint64_t queued;             /* out: tasks neither started nor canceled */
     uint64_t threads;            /* out: worker threads that have not ended */
 } execq_shutdown_report;
-#define EXECQ_SHUTDOWN_REPORT_INIT {(uint32_t)sizeof(execq_shutdown_report), 0, NULL, 0, 0, 0, 0, 0}
+#define EXECQ_SHUTDOWN_REPORT_INIT                                      \
+    {                                                                   \
+        (uint32_t)sizeof(execq_shutdown_report), 0, NULL, 0, 0, 0, 0, 0 \
+    }
 
 /* Makes an executor. Its threads start on demand, one where a task finds none idle, up to max_threads.
  * Ownership: the caller gets one reference in *out. The last release closes it with EXECQ_DRAIN and does not wait.
@@ -59,7 +66,7 @@ EXECQ_API execq_status execq_executor_new(const execq_executor_options *options,
 /* Finds what a NULL executor stands for now: the executor of execq_init_conf, else the library's own default with
  * min(32, cpus + 4) threads, made at its first use.
  * Ownership: the caller gets one reference in *out. Threads: any. Blocks: never. Order: none.
- * Errors: EXECQ_EINVAL (out NULL), EXECQ_ENOMEM. Since: 0.1. */
+ * Errors: EXECQ_EINVAL (out NULL), EXECQ_ENOMEM, EXECQ_EAGAIN (as execq_executor_new). Since: 0.1. */
 EXECQ_API execq_status execq_executor_default(execq_executor **out);
 
 /* Adds a reference.

@@ -10,11 +10,11 @@ extern "C" {
 
 /* Where a future stands; the last three are final ("done"). */
 enum {
-    EXECQ_FUTURE_PENDING = 0,  /* not started */
-    EXECQ_FUTURE_RUNNING = 1,  /* started, or a promise that is still open */
-    EXECQ_FUTURE_OK = 2,       /* has a value */
-    EXECQ_FUTURE_FAILED = 3,   /* has an error */
-    EXECQ_FUTURE_CANCELED = 4  /* has a cancel reason */
+    EXECQ_FUTURE_PENDING = 0, /* not started */
+    EXECQ_FUTURE_RUNNING = 1, /* started, or a promise that is still open */
+    EXECQ_FUTURE_OK = 2,      /* has a value */
+    EXECQ_FUTURE_FAILED = 3,  /* has an error */
+    EXECQ_FUTURE_CANCELED = 4 /* has a cancel reason */
 };
 
 /* Who asked for a cancellation. */

@@ -4,8 +4,9 @@
  * uses the functions of the table given at attachment. C and C++ callers include execq/uv.h, whose execq_loop_attach
  * fills the table with the libuv that they compile against; other languages use execq_uv_table_load.
  *
- * The loop's thread is the one that attached it, and from then on the one that last ran a delivery: a loop may be set up
- * on one thread and run on another. While a completion is pending the loop is kept alive; with none it may end. */
+ * The loop's thread is the one that attached it, and from then on the one that last ran a delivery: a loop may be
+ * attached on one thread and then run on another. To move a loop that has been run already, detach it and attach it
+ * again on the new thread, or hold it (execq_loop_hold) from before the move until after it. While a completion is pending the loop is kept alive; with none it may end. */
 #ifndef EXECQ_LOOP_H
 #define EXECQ_LOOP_H
 

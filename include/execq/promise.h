@@ -14,7 +14,10 @@ typedef struct execq_promise_options {
     execq_drop_fn drop_result; /* as in execq_task_options */
     const char *name;          /* shown in reports; copied; NULL: none */
 } execq_promise_options;
-#define EXECQ_PROMISE_OPTIONS_INIT {(uint32_t)sizeof(execq_promise_options), 0, NULL, NULL}
+#define EXECQ_PROMISE_OPTIONS_INIT                             \
+    {                                                          \
+        (uint32_t)sizeof(execq_promise_options), 0, NULL, NULL \
+    }
 
 /* Makes a promise and its future. The future counts as running until the promise is resolved, rejected or dropped.
  * Ownership: the caller gets one reference to each; options may be NULL. Threads: any. Blocks: never. Order: none.

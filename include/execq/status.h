@@ -9,23 +9,23 @@ extern "C" {
 #endif
 
 /* X(name, number, text). Numbers are for ever: appended, never changed or used again. */
-#define EXECQ_STATUS_MAP(X)                                                                \
-    X(OK, 0, "success")                                                                    \
-    X(EINVAL, -1, "invalid argument")                                                      \
-    X(ENOMEM, -2, "out of memory")                                                         \
-    X(EAGAIN, -3, "no thread could be started; try again later")                           \
-    X(EMFILE, -4, "out of file descriptors")                                               \
-    X(ENOTSUP, -5, "not supported by this version or this libuv")                          \
-    X(ECLOSED, -6, "closed")                                                               \
-    X(ECANCELED, -7, "canceled")                                                           \
-    X(EFAILED, -8, "the task failed")                                                      \
-    X(EPENDING, -9, "not done yet")                                                        \
-    X(ETIMEDOUT, -10, "timed out")                                                         \
-    X(EALREADY, -11, "already done")                                                       \
-    X(EBUSY, -12, "already running")                                                       \
-    X(EBROKEN, -13, "the promise was dropped without an outcome")                          \
-    X(EDEADLK, -14, "the wait could never end")                                            \
-    X(EEXCEPTION, -15, "a C++ exception left the task")                                    \
+#define EXECQ_STATUS_MAP(X)                                       \
+    X(OK, 0, "success")                                           \
+    X(EINVAL, -1, "invalid argument")                             \
+    X(ENOMEM, -2, "out of memory")                                \
+    X(EAGAIN, -3, "no thread could be started; try again later")  \
+    X(EMFILE, -4, "out of file descriptors")                      \
+    X(ENOTSUP, -5, "not supported by this version or this libuv") \
+    X(ECLOSED, -6, "closed")                                      \
+    X(ECANCELED, -7, "canceled")                                  \
+    X(EFAILED, -8, "the task failed")                             \
+    X(EPENDING, -9, "not done yet")                               \
+    X(ETIMEDOUT, -10, "timed out")                                \
+    X(EALREADY, -11, "already done")                              \
+    X(EBUSY, -12, "already running")                              \
+    X(EBROKEN, -13, "the promise was dropped without an outcome") \
+    X(EDEADLK, -14, "the wait could never end")                   \
+    X(EEXCEPTION, -15, "a C++ exception left the task")           \
     X(EEXITED, -16, "the task ended its thread")
 
 enum {

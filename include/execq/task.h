@@ -17,16 +17,19 @@ extern "C" {
 
 typedef struct execq_task_options {
     uint32_t struct_size;
-    uint32_t flags;             /* none yet: 0 */
-    execq_drop_fn drop;         /* ends the ownership of env */
-    execq_drop_fn drop_result;  /* ends the ownership of the value: runs once, at the future's last release, on that
+    uint32_t flags;            /* none yet: 0 */
+    execq_drop_fn drop;        /* ends the ownership of env */
+    execq_drop_fn drop_result; /* ends the ownership of the value: runs once, at the future's last release, on that
                                    thread, if the task succeeded and nobody took the value (a NULL value too) */
-    const char *name;           /* shown in reports; copied; NULL: none */
-    uint64_t env_size;          /* bytes; above 0, that many bytes of env are copied and the body gets the copy (aligned
+    const char *name;          /* shown in reports; copied; NULL: none */
+    uint64_t env_size;         /* bytes; above 0, that many bytes of env are copied and the body gets the copy (aligned
                                    for any type). What the bytes own moves along: drop then gets the copy, or env
                                    itself where the submission fails. */
 } execq_task_options;
-#define EXECQ_TASK_OPTIONS_INIT {(uint32_t)sizeof(execq_task_options), 0, NULL, NULL, NULL, 0}
+#define EXECQ_TASK_OPTIONS_INIT                                      \
+    {                                                                \
+        (uint32_t)sizeof(execq_task_options), 0, NULL, NULL, NULL, 0 \
+    }
 
 /* Runs fn(env) on a worker.
  * Ownership: env stays the caller's business (no drop). With out, the caller gets one reference to the future; with out

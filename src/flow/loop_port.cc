@@ -244,7 +244,7 @@ void LoopPort::work()
     if ((uses & attached_unit) != 0) {  // not detached by one of the callbacks
         if (!ready_.empty())
             wake();
-        reference((uses & pending_mask) != 0);
+        reference((uses & pending_mask) != 0 || abandoned_.load(std::memory_order_relaxed));
     }
     give_up(guest_unit);
 }

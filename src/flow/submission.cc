@@ -38,31 +38,62 @@ private:
     bool owned_ = false;
 };
 
-// A node not yet accepted, with its completion; frees both unless released.
-execq_status make_node(const Resolved& executor, const TaskSpec& spec, const Completion* completion, bool with_future,
-                       Node** out)
+Node* make_node(const Resolved& executor, const TaskSpec& spec, bool with_future)
 {
     Node* node = Node::make_task(spec, with_future ? 1 : 0);
-    if (node == nullptr)
-        return EXECQ_ENOMEM;
-    node->set_executor_id(executor->id());
-    if (completion != nullptr) {
-        const execq_status status = node->preset_completion(*completion);
-        if (status != EXECQ_OK) {
-            node->discard();
-            return status;
-        }
-    }
-    *out = node;
-    return EXECQ_OK;
+    if (node != nullptr)
+        node->set_executor_id(executor->id());
+    return node;
 }
 
-// Answers whether completion's env is still the caller's.
-bool unmake(Node* node, const Completion* completion)
+execq_status accept(const Resolved& executor, Node& node)
 {
-    const bool callers = completion == nullptr || node->undo_preset();
-    node->discard();
-    return callers;
+    TaskFifo batch;
+    batch.push(node);
+    return executor->submit(batch);
+}
+
+// A completion that has a record is listed by its port if and only if the executor accepts the task, in one step.
+execq_status accept_with(const Resolved& executor, Node& node, const Completion& completion)
+{
+    if (!needs_record(completion)) {
+        node.preset_inside(completion);
+        return accept(executor, node);
+    }
+    HeapRegistration* record = node.preset_record(completion);
+    if (record == nullptr)
+        return EXECQ_ENOMEM;
+    const execq_status status = completion.port->list_if(*record, [&] { return accept(executor, node); });
+    if (status != EXECQ_OK)
+        delete record;
+    return status;
+}
+
+execq_status submit_to_port(const Resolved& executor, const TaskSpec& spec, const Completion& completion)
+{
+    if (!completion.port->begin_use())
+        return EXECQ_ECLOSED;
+    Node* node = make_node(executor, spec, false);
+    const execq_status status = node != nullptr ? accept_with(executor, *node, completion) : EXECQ_ENOMEM;
+    if (status != EXECQ_OK) {
+        if (node != nullptr)
+            node->discard();
+        completion.port->end_use();
+    }
+    return status;
+}
+
+execq_status submit_alone(const Resolved& executor, const TaskSpec& spec, execq_future** out)
+{
+    Node* node = make_node(executor, spec, out != nullptr);
+    if (node == nullptr)
+        return EXECQ_ENOMEM;
+    const execq_status status = accept(executor, *node);
+    if (status != EXECQ_OK)
+        node->discard();
+    else if (out != nullptr)
+        *out = future_of(node);  // its reference is ours until now
+    return status;
 }
 
 execq_status list_futures(const TaskFifo& batch, std::vector<execq_future*>& futures)
@@ -78,29 +109,27 @@ execq_status list_futures(const TaskFifo& batch, std::vector<execq_future*>& fut
 
 }  // namespace
 
-execq_status submit(Executor* given, const TaskSpec& spec, const Completion* completion, execq_future** out)
+execq_status submit(Executor* given, const TaskSpec& spec, execq_future** out)
 {
     const Resolved executor(given);
-    bool completion_env_is_callers = true;
-    execq_status status = executor.status();
-    Node* node = nullptr;
-    if (status == EXECQ_OK)
-        status = make_node(executor, spec, completion, out != nullptr, &node);
-    if (status == EXECQ_OK) {
-        TaskFifo batch;
-        batch.push(*node);
-        status = executor->submit(batch);
-        if (status == EXECQ_OK) {
-            if (out != nullptr)
-                *out = future_of(node);  // its reference is ours until now
-            return EXECQ_OK;
-        }
-        completion_env_is_callers = unmake(node, completion);
+    const execq_status status = executor.status() == EXECQ_OK ? submit_alone(executor, spec, out) : executor.status();
+    if (status != EXECQ_OK) {
+        const CallbackScope scope;
+        call_drop(spec.drop, spec.env);
     }
-    const CallbackScope scope;
-    call_drop(spec.drop, spec.env);
-    if (completion != nullptr && completion_env_is_callers)
-        call_drop(completion->drop, completion->env);
+    return status;
+}
+
+execq_status submit_with_completion(Executor* given, const TaskSpec& spec, const Completion& completion)
+{
+    const Resolved executor(given);
+    const execq_status status =
+        executor.status() == EXECQ_OK ? submit_to_port(executor, spec, completion) : executor.status();
+    if (status != EXECQ_OK) {
+        const CallbackScope scope;
+        call_drop(spec.drop, spec.env);
+        call_drop(completion.drop, completion.env);
+    }
     return status;
 }
 
@@ -114,10 +143,11 @@ execq_status submit_many(Executor* given, const TaskSpec& spec, std::size_t n, v
     for (std::size_t i = 0; i < n && status == EXECQ_OK; ++i) {
         TaskSpec one = spec;
         one.env = envs != nullptr ? envs[i] : nullptr;
-        Node* node = nullptr;
-        status = make_node(executor, one, nullptr, out != nullptr, &node);
-        if (status == EXECQ_OK)
+        Node* node = make_node(executor, one, out != nullptr);
+        if (node != nullptr)
             batch.push(*node);
+        else
+            status = EXECQ_ENOMEM;
     }
     // Once accepted, the batch's links are the executor's; until then `out` must stay untouched.
     std::vector<execq_future*> futures;

@@ -8,12 +8,14 @@
 
 namespace execq::core {
 
-// One task. `executor` null: resolved now. `completion` (may be null) has a port. `out` null: fire and forget.
-// On failure spec.drop and completion->drop have run, and nothing else happened.
-execq_status submit(Executor* executor, const TaskSpec& spec, const Completion* completion, execq_future** out);
+// One task. `given` null: resolved now. `out` null: fire and forget. On failure spec.drop has run, and nothing else
+// happened.
+execq_status submit(Executor* given, const TaskSpec& spec, execq_future** out);
+
+// One task whose completion goes to a port. On failure both drops have run, and nothing else happened.
+execq_status submit_with_completion(Executor* given, const TaskSpec& spec, const Completion& completion);
 
 // n tasks, all or none; envs null: n nulls. On failure spec.drop has run for each.
-execq_status submit_many(Executor* executor, const TaskSpec& spec, std::size_t n, void* const* envs,
-                         execq_future** out);
+execq_status submit_many(Executor* given, const TaskSpec& spec, std::size_t n, void* const* envs, execq_future** out);
 
 }  // namespace execq::core

@@ -59,9 +59,18 @@ execq_status load_uv_table(execq_symbol_fn symbol, void* env, execq_uv_table* ou
 
 const execq_uv_table& own_uv_table()
 {
-    static const execq_uv_table table = {
-        sizeof(execq_uv_table), 0,       uv_version(), 0,      uv_version_string(), uv_loop_size(),
-        uv_handle_size(UV_ASYNC), uv_async_init, uv_async_send, uv_close, uv_ref,   uv_unref};
+    static const execq_uv_table table = {sizeof(execq_uv_table),
+                                         0,
+                                         uv_version(),
+                                         0,
+                                         uv_version_string(),
+                                         uv_loop_size(),
+                                         uv_handle_size(UV_ASYNC),
+                                         uv_async_init,
+                                         uv_async_send,
+                                         uv_close,
+                                         uv_ref,
+                                         uv_unref};
     return table;
 }
 

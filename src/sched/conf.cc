@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/annotations.h"
+#include "base/immortal.h"
 
 namespace execq::core {
 
@@ -16,7 +17,7 @@ struct Conf {
 
 Conf& conf()
 {
-    static auto* const instance = new Conf;  // never freed: the default's threads outlive static destruction
+    static Immortal<Conf> instance;
     return *instance;
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/futex.h"
+#include "base/immortal.h"
 #include "sched/cpus.h"
 
 namespace execq::core {
@@ -45,8 +46,25 @@ private:
 
 IdPool& ids()
 {
-    static auto* const pool = new IdPool;  // never freed: executors may outlive static destruction
+    static Immortal<IdPool> pool;
     return *pool;
+}
+
+void cancel_queued(Node& node)
+{
+    if (!node.try_claim_cancel(EXECQ_REASON_SHUTDOWN))
+        return;
+    node.drop_env();
+    node.settle_canceled();
+}
+
+// False if the thread had not ended by the deadline.
+bool join_thread(pthread_t thread, Deadline deadline)
+{
+    if (deadline.never())
+        return pthread_join(thread, nullptr) == 0;
+    const timespec until = deadline.absolute();
+    return pthread_clockjoin_np(thread, nullptr, CLOCK_MONOTONIC, &until) == 0;
 }
 
 bool on_worker_of(const Executor& executor)
@@ -90,16 +108,32 @@ void Executor::release()
 
 void Executor::drop_use()
 {
-    if (uses_.fetch_sub(1, std::memory_order_acq_rel) == 1)
-        delete this;
+    if (uses_.fetch_sub(1, std::memory_order_acq_rel) != 1)
+        return;
+    cancel_leftovers();
+    delete this;
 }
 
-void Executor::close(std::int32_t close_mode)
+// Only where the last worker was lost to a pthread_exit and could not be replaced is there anything left.
+void Executor::cancel_leftovers()
+{
+    TaskFifo left;
+    {
+        const MutexLock lock(mutex_);
+        left.append(queue_);
+    }
+    while (Node* node = left.pop()) {
+        cancel_queued(*node);
+        node->release();
+    }
+}
+
+void Executor::close(std::int32_t how)
 {
     Worker* idle = nullptr;
     {
         const MutexLock lock(mutex_);
-        if (close_mode == EXECQ_CANCEL) {
+        if (how == EXECQ_CANCEL) {
             mode_.store(Mode::canceling, std::memory_order_release);
             workers_.for_each([](Worker& worker) {
                 worker.for_each_frame([](const Frame& frame) { frame.node->request_cancel(EXECQ_REASON_SHUTDOWN); });
@@ -124,10 +158,12 @@ execq_status Executor::wait_for_threads(Deadline deadline)
             continue;
         }
         const MutexLock lock(mutex_);
+        if (threads_.load(std::memory_order_relaxed) != 0)
+            continue;
         if (queue_.empty())
             return EXECQ_OK;
         // The last worker was lost to a pthread_exit and could not be replaced then.
-        if (threads_.load(std::memory_order_relaxed) == 0 && start_worker() != EXECQ_OK)
+        if (start_worker() != EXECQ_OK)
             return EXECQ_EAGAIN;
     }
 }
@@ -139,18 +175,37 @@ execq_status Executor::join(Deadline deadline)
     if (on_worker_of(*this))
         return EXECQ_EDEADLK;
     const execq_status status = wait_for_threads(deadline);
-    if (status != EXECQ_OK)
-        return status;
-    const MutexLock join_lock(join_mutex_);
-    pthread_t last{};
-    {
-        const MutexLock lock(mutex_);
-        if (!std::exchange(has_left_, false))
-            return EXECQ_OK;
-        last = left_;
+    return status == EXECQ_OK ? join_last(deadline) : status;
+}
+
+// Waits for the last thread itself: what runs at its very end, such as destructors of thread-locals, has run then.
+execq_status Executor::join_last(Deadline deadline)
+{
+    for (;;) {
+        pthread_t last{};
+        bool joining = false;
+        {
+            const MutexLock lock(mutex_);
+            if (!has_left_)
+                return EXECQ_OK;
+            joining = joining_.exchange(1, std::memory_order_relaxed) == 0;
+            last = left_;
+        }
+        if (!joining) {  // another join() is at it
+            if (deadline.passed())
+                return EXECQ_ETIMEDOUT;
+            futex_wait(&joining_, 1, deadline);
+            continue;
+        }
+        const bool ended = join_thread(last, deadline);
+        {
+            const MutexLock lock(mutex_);
+            has_left_ = !ended;
+            joining_.store(0, std::memory_order_relaxed);
+        }
+        futex_wake_all(&joining_);
+        return ended ? EXECQ_OK : EXECQ_ETIMEDOUT;
     }
-    pthread_join(last, nullptr);
-    return EXECQ_OK;
 }
 
 void Executor::report(execq_shutdown_report& report)
@@ -176,10 +231,7 @@ void Executor::report(execq_shutdown_report& report)
 
 // ---- submission ----
 
-bool Executor::accepts() const
-{
-    return mode() == Mode::open || (mode() == Mode::draining && on_worker_of(*this));
-}
+bool Executor::accepts() const { return mode() == Mode::open || (mode() == Mode::draining && on_worker_of(*this)); }
 
 execq_status Executor::submit(TaskFifo& batch)
 {
@@ -202,16 +254,23 @@ execq_status Executor::submit(TaskFifo& batch)
     return EXECQ_OK;
 }
 
-bool Executor::can_start_another()
+bool Executor::secure_thread()
 {
-    const MutexLock lock(mutex_);
-    return idle_ != nullptr || coming_ != 0 || threads_.load(std::memory_order_relaxed) < max_threads_;
+    Worker* idle = nullptr;
+    bool secured = false;
+    {
+        const MutexLock lock(mutex_);
+        secured = coming_ != 0;
+        if (!secured) {
+            idle = staff(1);
+            secured = coming_ != 0;
+        }
+    }
+    unpark_all(idle);
+    return secured;
 }
 
-bool Executor::stop_requested(const Node& node) const
-{
-    return node.cancel_requested() || mode() == Mode::canceling;
-}
+bool Executor::stop_requested(const Node& node) const { return node.cancel_requested() || mode() == Mode::canceling; }
 
 Worker* Executor::take_idle(std::size_t& n)
 {
@@ -281,10 +340,7 @@ Node* Executor::next_task(Worker& worker)
 void Executor::dispose(Worker& worker, Node& node)
 {
     if (mode() == Mode::canceling) {
-        if (node.try_claim_cancel(EXECQ_REASON_SHUTDOWN)) {
-            node.drop_env();
-            node.settle_canceled();
-        }
+        cancel_queued(node);
     } else if (node.try_start()) {
         worker.run(node);
     }
@@ -295,14 +351,18 @@ void Executor::worker_leaves(Worker& worker)
     Worker* idle = nullptr;
     bool join_previous = false;
     pthread_t previous{};
+    std::size_t wanted = 1;
     {
         const MutexLock lock(mutex_);
         workers_.remove(worker);
+        if (!queue_.empty()) {  // this worker was lost to a pthread_exit: replace it
+            idle = take_idle(wanted);
+            if (idle == nullptr)
+                start_worker();
+        }
         previous = std::exchange(left_, pthread_self());
         join_previous = std::exchange(has_left_, true);
         threads_.fetch_sub(1, std::memory_order_release);  // join() reads it without the mutex
-        if (!queue_.empty())
-            idle = staff(1);  // this worker was lost to a pthread_exit: replace it
     }
     unpark_all(idle);
     futex_wake_all(&threads_);

@@ -30,15 +30,15 @@ public:
 
     // Accepts all tasks of the batch, emptying it, or none. EXECQ_OK, EXECQ_ECLOSED, EXECQ_ENOMEM, EXECQ_EAGAIN.
     execq_status submit(TaskFifo& batch);
-    void close(std::int32_t mode);
+    void close(std::int32_t how);
     // EXECQ_OK, EXECQ_ETIMEDOUT, EXECQ_EINVAL (open), EXECQ_EDEADLK (own worker), EXECQ_EAGAIN (no thread to go on).
     execq_status join(Deadline deadline);
     void report(execq_shutdown_report& report);
 
     std::uint16_t id() const { return id_; }
     const char* name() const { return name_.c_str(); }
-    // True if a task queued now would find a thread although the caller blocks.
-    bool can_start_another();
+    // Has a thread come that looks at the queue, although the caller is about to block; false if none can.
+    bool secure_thread();
     // True if the task, or everything here, was asked to stop.
     bool stop_requested(const Node& node) const;
 
@@ -55,8 +55,7 @@ private:
 
     Executor(const char* name, std::uint32_t max_threads, std::uint16_t id)
         : name_(name), max_threads_(max_threads), id_(id)
-    {
-    }
+    {}
     ~Executor();
 
     bool accepts() const EXECQ_REQUIRES(mutex_);
@@ -65,6 +64,8 @@ private:
     Worker* staff(std::size_t n) EXECQ_REQUIRES(mutex_);
     Worker* take_idle(std::size_t& n) EXECQ_REQUIRES(mutex_);
     execq_status wait_for_threads(Deadline deadline);
+    execq_status join_last(Deadline deadline);
+    void cancel_leftovers();
     static void unpark_all(Worker* idle);
     Mode mode() const { return mode_.load(std::memory_order_acquire); }
 
@@ -75,18 +76,19 @@ private:
     Mutex mutex_;
     TaskFifo queue_ EXECQ_GUARDED_BY(mutex_);
     HookList<Worker> workers_ EXECQ_GUARDED_BY(mutex_);
-    Worker* idle_ EXECQ_GUARDED_BY(mutex_) = nullptr;  // last in, first out: the warmest stack
+    Worker* idle_ EXECQ_GUARDED_BY(mutex_) = nullptr;     // last in, first out: the warmest stack
     std::uint32_t started_ EXECQ_GUARDED_BY(mutex_) = 0;  // threads ever, for their names
     std::uint32_t coming_ EXECQ_GUARDED_BY(mutex_) = 0;   // started or woken, and not yet looking at the queue
     // Each leaving worker joins the one that left before it; the last one is joined by join() or detached.
     bool has_left_ EXECQ_GUARDED_BY(mutex_) = false;
     pthread_t left_ EXECQ_GUARDED_BY(mutex_){};
-    Mutex join_mutex_;  // held while the last thread is joined, so that every join() returns after that
 
     // Written under mutex_; read by workers without it, to see a cancellation.
     std::atomic<Mode> mode_{Mode::open};
     // Workers that have not signed off. Written under mutex_; join() sleeps on it.
     std::atomic<std::uint32_t> threads_{0};
+    // 1 while a join() waits for the last thread; written under mutex_, others sleep on it.
+    std::atomic<std::uint32_t> joining_{0};
     std::atomic<std::uint32_t> handles_{1};
     std::atomic<std::uint32_t> uses_{1};
 };

@@ -21,10 +21,7 @@ void set_failure(std::int32_t code, const char* message) { replace_failure(Error
 
 FailureScope::FailureScope() : outer_(std::exchange(failure, nullptr)) {}
 
-FailureScope::~FailureScope()
-{
-    replace_failure(outer_);
-}
+FailureScope::~FailureScope() { replace_failure(outer_); }
 
 Error* FailureScope::take(std::int32_t code)
 {

@@ -22,7 +22,7 @@ bool would_deadlock(Worker& worker, const Node& node)
 {
     if (worker.is_running(node))
         return true;
-    return queued_here(worker, node) && !worker.executor().can_start_another() && queued_here(worker, node);
+    return queued_here(worker, node) && !worker.executor().secure_thread() && queued_here(worker, node);
 }
 
 bool may_run_here(Worker& worker, const Node& node, Deadline deadline)

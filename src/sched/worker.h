@@ -58,7 +58,7 @@ private:
     friend class FrameScope;
 
     Worker(Executor& executor, std::uint32_t number) : executor_(executor), number_(number) {}
-    static void* thread_main(void* worker);
+    static void* thread_main(void* argument);
     void work();
     void note_stack();
     void name_thread() const;

@@ -37,10 +37,7 @@ void guarded(const char* where, const Call& call)
 
 }  // namespace
 
-CallbackScope::CallbackScope() : outermost_(!callbacks.active)
-{
-    callbacks.active = true;
-}
+CallbackScope::CallbackScope() : outermost_(!callbacks.active) { callbacks.active = true; }
 
 CallbackScope::~CallbackScope()
 {

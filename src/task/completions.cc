@@ -19,11 +19,6 @@ void fill(Registration& registration, const Completion& completion)
     registration.env = completion.env;
 }
 
-bool needs_record(const Completion& completion)
-{
-    return completion.drop != nullptr || (completion.port != nullptr && completion.port->lists_all());
-}
-
 HeapRegistration* make_record(Node& node, const Completion& completion)
 {
     auto* record = new (std::nothrow) HeapRegistration;
@@ -62,33 +57,29 @@ void deliver_chain(HeapRegistration* newest)
 
 }  // namespace
 
-// ---- before publication ----
-
-execq_status Node::preset_completion(const Completion& completion)
+bool needs_record(const Completion& completion)
 {
-    if (needs_record(completion))
-        return register_completion(completion);
-    if (!completion.port->begin_use())
-        return EXECQ_ECLOSED;
-    fill(*this, completion);
-    completions_.store(reinterpret_cast<std::uintptr_t>(completion.port), std::memory_order_relaxed);
-    // Not published yet, so no read-modify-write is needed to count the registration's reference.
-    state_.store(state_.load(std::memory_order_relaxed) + one_reference, std::memory_order_relaxed);
-    return EXECQ_OK;
+    return completion.drop != nullptr || (completion.port != nullptr && completion.port->lists_all());
 }
 
-bool Node::undo_preset()
+// ---- before publication ----
+
+// No read-modify-write is needed to count a reference while nobody else knows the node.
+void Node::preset_inside(const Completion& completion)
 {
-    const std::uintptr_t completions = completions_.exchange(empty, std::memory_order_relaxed);
-    if ((completions & chain_bit) == 0) {
-        reinterpret_cast<Port*>(completions)->end_use();
-        return true;
+    fill(*this, completion);
+    completions_.store(reinterpret_cast<std::uintptr_t>(completion.port), std::memory_order_relaxed);
+    state_.store(state_.load(std::memory_order_relaxed) + one_reference, std::memory_order_relaxed);
+}
+
+HeapRegistration* Node::preset_record(const Completion& completion)
+{
+    HeapRegistration* record = make_record(*this, completion);
+    if (record != nullptr) {
+        completions_.store(reinterpret_cast<std::uintptr_t>(record) | chain_bit, std::memory_order_relaxed);
+        state_.store(state_.load(std::memory_order_relaxed) + one_reference, std::memory_order_relaxed);
     }
-    HeapRegistration* record = heap_in(completions);
-    const bool taken_back = record->port->take_back(*record);
-    record->port->end_use();
-    delete record;
-    return taken_back;
+    return record;
 }
 
 // ---- registration ----
@@ -98,8 +89,7 @@ execq_status Node::register_completion(const Completion& completion)
     if (completion.port != nullptr && !completion.port->begin_use())
         return EXECQ_ECLOSED;
     retain();
-    const execq_status status =
-        needs_record(completion) ? register_record(completion) : register_inside(completion);
+    const execq_status status = needs_record(completion) ? register_record(completion) : register_inside(completion);
     if (status != EXECQ_OK) {
         release();
         if (completion.port != nullptr)
@@ -132,9 +122,12 @@ execq_status Node::register_record(const Completion& completion)
     HeapRegistration* record = make_record(*this, completion);
     if (record == nullptr)
         return EXECQ_ENOMEM;
-    if (needs_record(completion) && completion.port != nullptr && !completion.port->list(*record)) {
-        delete record;
-        return EXECQ_ECLOSED;
+    if (needs_record(completion) && completion.port != nullptr) {
+        const execq_status status = completion.port->list_if(*record, [] { return execq_status{EXECQ_OK}; });
+        if (status != EXECQ_OK) {
+            delete record;
+            return status;
+        }
     }
     return publish(*record);
 }

@@ -50,8 +50,8 @@ Node* Node::allocate(std::uint64_t references, Phase phase, const char* name, st
     if (extended) {
         auto* extension = new (static_cast<char*>(memory) + cache_line) Extension;
         if (name != nullptr)
-            extension->name = static_cast<char*>(std::memcpy(static_cast<char*>(memory) + env_at + env_size, name,
-                                                             name_size));
+            extension->name =
+                static_cast<char*>(std::memcpy(static_cast<char*>(memory) + env_at + env_size, name, name_size));
     }
     return node;
 }

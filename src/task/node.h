@@ -76,10 +76,10 @@ public:
     {
         state_.fetch_or(std::uint64_t{id} << executor_shift, std::memory_order_relaxed);
     }
-    // As register_completion, for one with a port.
-    execq_status preset_completion(const Completion& completion);
-    // Undoes a preset_completion. False if the port withdrew it meanwhile, so that its env is dropped already.
-    [[nodiscard]] bool undo_preset();
+    // Registers a completion with a port, for which the caller has counted a use: in the room inside, or in a record,
+    // which the caller has to list and, with the node, to free if the node is not accepted. Null: no memory.
+    void preset_inside(const Completion& completion);
+    HeapRegistration* preset_record(const Completion& completion);
     // Undoes make_task: frees the node, calls nothing.
     void discard();
 
@@ -135,11 +135,11 @@ private:
     };
 
     static constexpr std::uint64_t phase_mask = 0x7;
-    static constexpr std::uint64_t cancel_flag = 1U << 3;  // set by request_cancel and try_claim_cancel
-    static constexpr unsigned reason_shift = 4;            // three bits, set together with cancel_flag
-    static constexpr std::uint64_t waiter_flag = 1U << 7;  // somebody sleeps on the word; set by waiters
-    static constexpr std::uint64_t lot_flag = 1U << 8;     // somebody waits in the wait lot; set by waiters
-    static constexpr std::uint64_t taken_flag = 1U << 9;   // the value was taken; set by take()
+    static constexpr std::uint64_t cancel_flag = 1U << 3;     // set by request_cancel and try_claim_cancel
+    static constexpr unsigned reason_shift = 4;               // three bits, set together with cancel_flag
+    static constexpr std::uint64_t waiter_flag = 1U << 7;     // somebody sleeps on the word; set by waiters
+    static constexpr std::uint64_t lot_flag = 1U << 8;        // somebody waits in the wait lot; set by waiters
+    static constexpr std::uint64_t taken_flag = 1U << 9;      // the value was taken; set by take()
     static constexpr std::uint64_t extended_flag = 1U << 10;  // an Extension follows; set by the maker
     static constexpr unsigned executor_shift = 16;            // 16 bits, set by the maker
     static constexpr unsigned reference_shift = 32;
@@ -150,8 +150,7 @@ private:
 
     Node(std::uint64_t references, Phase phase, bool extended)
         : state_(references * one_reference | static_cast<std::uint64_t>(phase) | (extended ? extended_flag : 0))
-    {
-    }
+    {}
     ~Node() = default;
 
     static Node* allocate(std::uint64_t references, Phase phase, const char* name, std::size_t env_size, bool extended);

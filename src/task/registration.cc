@@ -26,16 +26,6 @@ void finish(Registration& registration, Port* port)
         port->end_use();
 }
 
-bool Port::list(HeapRegistration& registration)
-{
-    const MutexLock lock(mutex_);
-    if (listing_closed_)
-        return false;
-    registration.listed = true;
-    listed_.push_back(registration);
-    return true;
-}
-
 bool Port::take_back(HeapRegistration& registration)
 {
     const MutexLock lock(mutex_);

@@ -12,6 +12,7 @@
 
 #include "base/annotations.h"
 #include "base/links.h"
+#include "execq/status.h"
 #include "execq/types.h"
 
 namespace execq::core {
@@ -34,9 +35,9 @@ struct alignas(16) HeapRegistration : Registration, Hook {
     Port* port = nullptr;
     execq_drop_fn drop = nullptr;
     HeapRegistration* older = nullptr;  // next in the node's chain
-    bool listed = false;     // in the port's list; under the port's mutex once published
-    bool completed = false;  // done, but its port could take nothing any more; under the port's mutex
-    bool withdrawn = false;  // drop has run; the node still has to let go; under the port's mutex
+    bool listed = false;                // in the port's list; under the port's mutex once published
+    bool completed = false;             // done, but its port could take nothing any more; under the port's mutex
+    bool withdrawn = false;             // drop has run; the node still has to let go; under the port's mutex
 };
 
 // What a caller of register_completion asks for. With a port, done runs on its thread (or the tag lands in its queue).
@@ -62,9 +63,22 @@ public:
     // True if withdrawal must find every registration, not only those with a drop.
     virtual bool lists_all() const = 0;
 
-    // Any thread, before the registration is published. False if the port is closed.
-    bool list(HeapRegistration& registration);
-    // Undoes list() for a registration that was never published. False if it was withdrawn meanwhile.
+    // Any thread, before the registration is published. EXECQ_ECLOSED if the port is closed, else what accept()
+    // answers; the registration is listed if that is EXECQ_OK. accept() may publish: delivery waits for the mutex.
+    template <class Accept>
+    execq_status list_if(HeapRegistration& registration, const Accept& accept)
+    {
+        const MutexLock lock(mutex_);
+        if (listing_closed_)
+            return EXECQ_ECLOSED;
+        registration.listed = true;
+        listed_.push_back(registration);
+        const execq_status status = accept();
+        if (status != EXECQ_OK)
+            listed_.remove(registration);
+        return status;
+    }
+    // Takes a registration off the list that was never published. False if it was withdrawn meanwhile.
     [[nodiscard]] bool take_back(HeapRegistration& registration);
 
 protected:
@@ -81,6 +95,9 @@ protected:
     // Under the mutex: the node is done, take it off the list; false if it was withdrawn before.
     bool unlist(HeapRegistration& registration) EXECQ_REQUIRES(mutex_);
 };
+
+// False: the room inside a node is enough.
+bool needs_record(const Completion& completion);
 
 // Null for the registration inside a node.
 HeapRegistration* heap_of(Registration& registration);

@@ -10,6 +10,7 @@
 
 #include "base/annotations.h"
 #include "base/futex.h"
+#include "base/immortal.h"
 #include "base/links.h"
 
 namespace execq::core {
@@ -29,8 +30,9 @@ struct alignas(64) Bucket {
 
 Bucket& bucket_of(const Node* node)
 {
-    static auto* const buckets = new std::array<Bucket, 64>;  // never freed: waits may outlive static destruction
-    return (*buckets)[(reinterpret_cast<std::uintptr_t>(node) >> 6) % buckets->size()];
+    static Immortal<std::array<Bucket, 64>> buckets;
+    std::array<Bucket, 64>& all = *buckets;
+    return all[(reinterpret_cast<std::uintptr_t>(node) >> 6) % all.size()];
 }
 
 void leave_ticket(Ticket& ticket)
