@@ -331,6 +331,49 @@ static void every_tag_of_senders_that_race_with_the_close_is_accounted_for(void 
     }
 }
 
+/* Submissions that the executor refuses, while the queue is closed: their tags stay the caller's. */
+struct refused {
+    execq_executor *executor;
+    execq_cq *cq;
+    pthread_barrier_t *start;
+};
+
+static void *submit_in_vain(void *env)
+{
+    struct refused *refused = env;
+    pthread_barrier_wait(refused->start);
+    for (int i = 0; i < 50; i++) {
+        must(execq_submit_to_cq(refused->executor, NULL, do_nothing, NULL, refused->cq, refused) == EXECQ_ECLOSED);
+    }
+    return NULL;
+}
+
+static void the_tag_of_a_failed_call_never_reaches_drop_tag(void **state)
+{
+    (void)state;
+    enum { SUBMITTERS = 3 };
+    const int rounds = SCALED(4000, 8);
+    execq_executor *executor = pool_new(1);
+    assert_status(execq_executor_close(executor, EXECQ_DRAIN), EXECQ_OK);
+    for (int round = 0; round < rounds; round++) {
+        pthread_barrier_t start;
+        pthread_barrier_init(&start, NULL, SUBMITTERS + 1);
+        struct refused refused = {executor, cq_new(), &start};
+        pthread_t threads[SUBMITTERS];
+        for (int i = 0; i < SUBMITTERS; i++) {
+            threads[i] = thread_start(submit_in_vain, &refused);
+        }
+        pthread_barrier_wait(&start);
+        assert_status(execq_cq_close(refused.cq, no_tag_expected), EXECQ_OK);
+        for (int i = 0; i < SUBMITTERS; i++) {
+            pthread_join(threads[i], NULL);
+        }
+        execq_cq_release(refused.cq);
+        pthread_barrier_destroy(&start);
+    }
+    pool_end(executor);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +388,7 @@ int main(void)
         cmocka_unit_test(a_completion_wakes_a_waiter),
         cmocka_unit_test(a_wait_runs_callbacks_that_are_queued_on_its_thread_first),
         cmocka_unit_test(every_tag_of_senders_that_race_with_the_close_is_accounted_for),
+        cmocka_unit_test(the_tag_of_a_failed_call_never_reaches_drop_tag),
     };
     return cmocka_run_group_tests_name("capi.cq_close", tests, NULL, NULL);
 }

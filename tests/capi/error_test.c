@@ -200,6 +200,33 @@ static void a_nested_task_fails_by_itself(void **state)
     pool_end(executor);
 }
 
+static int32_t return_what_another_said(void *env, void **result)
+{
+    (void)result;
+    struct nested *nested = env;
+    execq_future *future = NULL;
+    must(execq_submit(nested->executor, say_and_return, &nested->inner, &future) == EXECQ_OK);
+    must(execq_future_wait(future, -1) == EXECQ_OK);
+    execq_future_release(future);
+    return nested->inner.said;
+}
+
+static void what_a_nested_task_said_is_not_the_outer_ones_message(void **state)
+{
+    (void)state;
+    static const int32_t returned[] = {0, 6, 5};
+    for (size_t i = 0; i < COUNT_OF(returned); i++) {
+        execq_executor *executor = pool_new(1);
+        struct nested nested = {executor, {5, "inner", returned[i], 0}, ""};
+        execq_future *future = spawn(executor, return_what_another_said, &nested);
+        assert_status(execq_future_wait(future, -1), EXECQ_OK);
+        assert_int_equal(execq_error_code(execq_future_error(future)), 5);
+        assert_string_equal(execq_error_message(execq_future_error(future)), "");
+        execq_future_release(future);
+        pool_end(executor);
+    }
+}
+
 static void an_error_may_outlive_its_future(void **state)
 {
     (void)state;
@@ -268,6 +295,7 @@ int main(void)
         cmocka_unit_test(an_error_may_outlive_its_future),
         cmocka_unit_test(null_is_no_error),
         cmocka_unit_test(only_a_failed_future_has_an_error),
+        cmocka_unit_test(what_a_nested_task_said_is_not_the_outer_ones_message),
     };
     return cmocka_run_group_tests_name("capi.error", tests, NULL, NULL);
 }

@@ -327,6 +327,62 @@ static void several_threads_may_join(void **state)
     gate_destroy(&g);
 }
 
+static int32_t end_the_thread(void *env, void **result)
+{
+    (void)env;
+    (void)result;
+    pthread_exit(NULL);
+}
+
+static void a_join_waits_for_the_worker_that_replaces_a_lost_one(void **state)
+{
+    (void)state;
+    const int rounds = SCALED(500, 2);
+    for (int round = 0; round < rounds; round++) {
+        counter ran = {0};
+        execq_executor *executor = pool_new(1);
+        for (int i = 0; i < 3; i++) {
+            assert_status(execq_submit(executor, end_the_thread, NULL, NULL), EXECQ_OK);
+            assert_status(execq_submit(executor, counter_fn, &ran, NULL), EXECQ_OK);
+        }
+        assert_status(execq_executor_close(executor, EXECQ_DRAIN), EXECQ_OK);
+        assert_status(execq_executor_join(executor, -1, NULL), EXECQ_OK);
+        assert_int_equal(counter_get(&ran), 3);
+        execq_executor_release(executor);
+    }
+}
+
+static pthread_key_t leaving;
+
+static void pass_when_leaving(void *env) { gate_pass(env); }
+
+static int32_t arrange_to_leave_slowly(void *env, void **result)
+{
+    (void)result;
+    return pthread_setspecific(leaving, env);
+}
+
+static void a_join_with_a_limit_does_not_wait_for_a_thread_that_leaves_slowly(void **state)
+{
+    (void)state;
+    static gate g;
+    gate_init(&g);
+    assert_int_equal(pthread_key_create(&leaving, pass_when_leaving), 0);
+    execq_shutdown_report report = EXECQ_SHUTDOWN_REPORT_INIT;
+    execq_executor *executor = pool_new(1);
+    finish(spawn(executor, arrange_to_leave_slowly, &g));
+    assert_status(execq_executor_close(executor, EXECQ_DRAIN), EXECQ_OK);
+    gate_await(&g, 1);
+    assert_status(execq_executor_join(executor, 0, &report), EXECQ_ETIMEDOUT);
+    assert_int_equal(report.threads, 1);
+    assert_status(execq_executor_join(executor, MILLISECOND, NULL), EXECQ_ETIMEDOUT);
+    gate_open(&g, 1);
+    assert_status(execq_executor_join(executor, -1, NULL), EXECQ_OK);
+    execq_executor_release(executor);
+    pthread_key_delete(leaving);
+    gate_destroy(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -341,6 +397,8 @@ int main(void)
         cmocka_unit_test(a_done_callback_on_a_worker_may_not_join_either),
         cmocka_unit_test(a_worker_of_another_executor_may_join),
         cmocka_unit_test(several_threads_may_join),
+        cmocka_unit_test(a_join_waits_for_the_worker_that_replaces_a_lost_one),
+        cmocka_unit_test(a_join_with_a_limit_does_not_wait_for_a_thread_that_leaves_slowly),
     };
     return cmocka_run_group_tests_name("capi.executor_join", tests, NULL, NULL);
 }

@@ -256,75 +256,6 @@ static void running_tasks_survive_the_detachment_of_their_loop(void **state)
     gate_destroy(&g);
 }
 
-static void the_last_release_lets_the_loop_detach_itself(void **state)
-{
-    (void)state;
-    int ticks = 0;
-    delivery d = {.clock = &ticks};
-    attached a;
-    attached_open(&a);
-    assert_int_equal(uv_run(&a.loop, UV_RUN_DEFAULT), 0);
-    execq_future *future = NULL;
-    execq_promise *promise = promise_new(&future);
-    assert_status(execq_future_on_loop(future, a.port, delivery_done, &d, delivery_drop), EXECQ_OK);
-    assert_int_not_equal(uv_run(&a.loop, UV_RUN_NOWAIT), 0);
-    execq_loop_release(a.port);
-    assert_int_equal(uv_run(&a.loop, UV_RUN_DEFAULT), 0); /* ends, although the promise is still open */
-    assert_int_equal(d.delivered, 0);
-    assert_int_equal(d.dropped, 1);
-    assert_int_equal(uv_run(&a.loop, UV_RUN_DEFAULT), 0);
-    assert_int_equal(uv_loop_close(&a.loop), 0);
-    assert_status(execq_promise_resolve(promise, NULL), EXECQ_OK);
-    assert_int_equal(ticks, 1);
-    execq_promise_release(promise);
-    execq_future_release(future);
-}
-
-static void the_last_release_of_an_idle_loop_lets_it_close(void **state)
-{
-    (void)state;
-    for (int ran = 0; ran < 2; ran++) {
-        attached a;
-        attached_open(&a);
-        if (ran) {
-            assert_int_equal(uv_run(&a.loop, UV_RUN_DEFAULT), 0);
-        }
-        execq_loop_release(a.port);
-        assert_int_equal(uv_run(&a.loop, UV_RUN_DEFAULT), 0);
-        assert_int_equal(uv_loop_close(&a.loop), 0);
-    }
-}
-
-static void *release_it(void *env)
-{
-    execq_loop_release(env);
-    return NULL;
-}
-
-static void end_timer(uv_timer_t *timer) { uv_close((uv_handle_t *)timer, NULL); }
-
-static void another_thread_may_give_up_the_last_reference(void **state)
-{
-    (void)state;
-    counter dropped = {0};
-    uv_timer_t timer;
-    attached a;
-    attached_open(&a);
-    assert_int_equal(uv_timer_init(&a.loop, &timer), 0);
-    assert_int_equal(uv_timer_start(&timer, end_timer, 1, 0), 0); /* gives the loop its next iteration */
-    execq_future *future = NULL;
-    execq_promise *promise = promise_new(&future);
-    assert_status(execq_future_on_loop(future, a.port, count_done, &dropped, counter_hit), EXECQ_OK);
-    pthread_join(thread_start(release_it, a.port), NULL);
-    assert_int_equal(uv_run(&a.loop, UV_RUN_DEFAULT), 0);
-    assert_int_equal(counter_get(&dropped), 1);
-    assert_int_equal(uv_run(&a.loop, UV_RUN_DEFAULT), 0);
-    assert_int_equal(uv_loop_close(&a.loop), 0);
-    execq_promise_release(promise);
-    execq_future_release(future);
-    assert_int_equal(counter_get(&dropped), 1);
-}
-
 /* Senders that race with the detachment: each registration ends in one way, each env is dropped once. */
 struct sender {
     execq_executor *executor;
@@ -404,6 +335,44 @@ static void senders_may_race_with_the_detachment(void **state)
     }
 }
 
+static void *submit_in_vain(void *env)
+{
+    struct sender *sender = env;
+    sem_post(sender->warm);
+    for (int i = 0; i < 50; i++) {
+        sender->attempts++;
+        must(execq_submit_to_loop(sender->executor, NULL, do_nothing, NULL, sender->port, tally_done, sender->tally,
+                                  tally_drop) == EXECQ_ECLOSED);
+    }
+    return NULL;
+}
+
+static void refused_submissions_drop_once_while_the_loop_is_detached(void **state)
+{
+    (void)state;
+    const int rounds = SCALED(500, 2);
+    execq_executor *executor = pool_new(1);
+    assert_status(execq_executor_close(executor, EXECQ_DRAIN), EXECQ_OK);
+    for (int round = 0; round < rounds; round++) {
+        struct tally tally = {0, {0}};
+        sem_t warm;
+        sem_init(&warm, 0, 0);
+        attached a;
+        attached_open(&a);
+        struct sender sender = {executor, a.port, &warm, &tally, 0};
+        pthread_t thread = thread_start(submit_in_vain, &sender);
+        sem_take(&warm);
+        assert_status(execq_loop_detach(a.port), EXECQ_OK);
+        pthread_join(thread, NULL);
+        assert_int_equal(tally.delivered, 0);
+        assert_int_equal(counter_get(&tally.dropped), sender.attempts);
+        execq_loop_release(a.port);
+        attached_close_loop(&a);
+        sem_destroy(&warm);
+    }
+    pool_end(executor);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,10 +384,8 @@ int main(void)
         cmocka_unit_test(a_callback_may_detach_and_release_its_own_loop),
         cmocka_unit_test(a_timer_callback_may_detach_the_loop),
         cmocka_unit_test(running_tasks_survive_the_detachment_of_their_loop),
-        cmocka_unit_test(the_last_release_lets_the_loop_detach_itself),
-        cmocka_unit_test(the_last_release_of_an_idle_loop_lets_it_close),
-        cmocka_unit_test(another_thread_may_give_up_the_last_reference),
         cmocka_unit_test(senders_may_race_with_the_detachment),
+        cmocka_unit_test(refused_submissions_drop_once_while_the_loop_is_detached),
     };
     return cmocka_run_group_tests_name("capi.loop_detach", tests, NULL, NULL);
 }

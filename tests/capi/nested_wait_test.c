@@ -234,12 +234,20 @@ static execq_status status_of_child(execq_fn fn, int64_t timeout, uint32_t threa
     return parent.status;
 }
 
+/* With a second thread the wait must never be refused, whether that thread is starting, waking or taking the child. */
+static void check_that_a_second_thread_comes(execq_fn fn, int64_t timeout)
+{
+    for (int i = 0; i < 300; i++) {
+        assert_status(status_of_child(fn, timeout, 2), EXECQ_OK);
+    }
+}
+
 static void a_wait_with_a_limit_is_refused_where_no_thread_can_come(void **state)
 {
     (void)state;
     assert_status(status_of_child(wait_for_child, -1, 1), EXECQ_OK);
     assert_status(status_of_child(wait_for_child, INT64_C(3600000000000), 1), EXECQ_EDEADLK);
-    assert_status(status_of_child(wait_for_child, INT64_C(3600000000000), 2), EXECQ_OK);
+    check_that_a_second_thread_comes(wait_for_child, INT64_C(3600000000000));
     assert_status(status_of_child(wait_for_child, 0, 1), EXECQ_ETIMEDOUT); /* only looks */
 }
 
@@ -261,7 +269,7 @@ static void a_wait_with_little_stack_left_is_refused_too(void **state)
 {
     (void)state;
     assert_status(status_of_child(wait_with_little_stack, -1, 1), EXECQ_EDEADLK);
-    assert_status(status_of_child(wait_with_little_stack, -1, 2), EXECQ_OK);
+    check_that_a_second_thread_comes(wait_with_little_stack, -1);
 }
 
 static void wait_in_loop_callback(execq_future *future, void *env)
@@ -297,7 +305,7 @@ static void nothing_is_run_in_place_in_a_loop_callback(void **state)
 {
     (void)state;
     assert_status(status_of_child(run_a_loop, -1, 1), EXECQ_EDEADLK);
-    assert_status(status_of_child(run_a_loop, -1, 2), EXECQ_OK);
+    check_that_a_second_thread_comes(run_a_loop, -1);
 }
 
 static void a_task_may_wait_for_another_executors_task(void **state)

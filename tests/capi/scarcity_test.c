@@ -68,6 +68,62 @@ static void without_a_further_thread_a_submission_is_queued(void **state)
     gate_destroy(&g);
 }
 
+/* A task whose child finds no thread, and which may not run it in place. */
+struct stranded {
+    execq_executor *executor;
+    execq_status by_limit;
+    execq_status by_any;
+};
+
+static int32_t wait_for_a_child_without_threads(void *env, void **result)
+{
+    struct stranded *self = env;
+    execq_future *child = NULL;
+    *result = NULL;
+    atomic_store(&refuse_threads, 1);
+    must(execq_submit(self->executor, do_nothing, NULL, &child) == EXECQ_OK);
+    self->by_limit = execq_future_wait(child, INT64_C(3600000000000));
+    self->by_any = execq_future_wait_any(&child, 1, -1, NULL);
+    atomic_store(&refuse_threads, 0);
+    execq_future_release(child);
+    return 0;
+}
+
+static void a_wait_for_a_thread_that_can_not_start_is_refused(void **state)
+{
+    (void)state;
+    execq_executor *executor = pool_new(4);
+    struct stranded self = {executor, EXECQ_OK, EXECQ_OK};
+    finish(spawn(executor, wait_for_a_child_without_threads, &self));
+    assert_status(self.by_limit, EXECQ_EDEADLK);
+    assert_status(self.by_any, EXECQ_EDEADLK);
+    pool_end(executor);
+}
+
+/* The same, but threads can be started again by the time of the wait. */
+static int32_t wait_for_a_child_with_threads_again(void *env, void **result)
+{
+    struct stranded *self = env;
+    execq_future *child = NULL;
+    *result = NULL;
+    atomic_store(&refuse_threads, 1);
+    must(execq_submit(self->executor, do_nothing, NULL, &child) == EXECQ_OK);
+    atomic_store(&refuse_threads, 0);
+    self->by_limit = execq_future_wait(child, INT64_C(3600000000000));
+    execq_future_release(child);
+    return 0;
+}
+
+static void a_wait_starts_the_thread_that_the_submission_could_not(void **state)
+{
+    (void)state;
+    execq_executor *executor = pool_new(4);
+    struct stranded self = {executor, EXECQ_EINVAL, EXECQ_EINVAL};
+    finish(spawn(executor, wait_for_a_child_with_threads_again, &self));
+    assert_status(self.by_limit, EXECQ_OK);
+    pool_end(executor);
+}
+
 static void without_descriptors_a_queue_is_refused(void **state)
 {
     (void)state;
@@ -119,6 +175,8 @@ int main(void)
         cmocka_unit_test(without_a_first_thread_a_submission_is_refused),
         cmocka_unit_test(without_a_further_thread_a_submission_is_queued),
         cmocka_unit_test(without_descriptors_a_queue_is_refused),
+        cmocka_unit_test(a_wait_for_a_thread_that_can_not_start_is_refused),
+        cmocka_unit_test(a_wait_starts_the_thread_that_the_submission_could_not),
     };
     return cmocka_run_group_tests_name("capi.scarcity", tests, NULL, NULL);
 }
