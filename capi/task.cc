@@ -97,7 +97,7 @@ execq_status execq_submit_many(execq_executor *executor, const execq_task_option
     }
     if (status == EXECQ_OK)
         return guarded([&] { return submit_many(core_of(executor), spec, n, envs, out); });
-    for (size_t i = 0; i < n; ++i)
+    for (size_t i = 0; i < n && drop_of(options) != nullptr; ++i)
         reject(status, drop_of(options), envs != nullptr ? envs[i] : nullptr);
     return status;
 }

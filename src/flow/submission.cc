@@ -162,7 +162,7 @@ execq_status submit_many(Executor* given, const TaskSpec& spec, std::size_t n, v
     while (Node* node = batch.pop())
         node->discard();
     const CallbackScope scope;
-    for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t i = 0; i < n && spec.drop != nullptr; ++i)
         call_drop(spec.drop, envs != nullptr ? envs[i] : nullptr);
     return status;
 }

@@ -215,7 +215,7 @@ void Executor::report(execq_shutdown_report& report)
     const MutexLock lock(mutex_);
     report.queued = 0;
     queue_.for_each([&](const Node& node) { report.queued += node.phase() == Phase::pending ? 1U : 0U; });
-    report.threads = threads_.load(std::memory_order_relaxed);
+    report.threads = threads_.load(std::memory_order_relaxed) + (has_left_ ? 1U : 0U);
     workers_.for_each([&](Worker& worker) {
         worker.for_each_frame([&](const Frame& frame) {
             ++report.running_total;
