@@ -63,8 +63,18 @@ bool join_thread(pthread_t thread, Deadline deadline)
 {
     if (deadline.never())
         return pthread_join(thread, nullptr) == 0;
-    const timespec until = deadline.absolute();
-    return pthread_clockjoin_np(thread, nullptr, CLOCK_MONOTONIC, &until) == 0;
+    // In short slices: the limit of this join is on the wall clock, which may jump. (The one on the monotonic clock is
+    // unknown to gcc 12's ThreadSanitizer.)
+    constexpr std::int64_t slice_ns = 50'000'000;
+    while (pthread_tryjoin_np(thread, nullptr) != 0) {
+        if (deadline.passed())
+            return false;
+        const std::int64_t until = read_clock(CLOCK_REALTIME) + std::min(deadline.left_ns(), slice_ns);
+        const timespec limit{until / 1'000'000'000, static_cast<long>(until % 1'000'000'000)};
+        if (pthread_timedjoin_np(thread, nullptr, &limit) == 0)
+            break;
+    }
+    return true;
 }
 
 bool on_worker_of(const Executor& executor)
@@ -256,18 +266,11 @@ execq_status Executor::submit(TaskFifo& batch)
 
 bool Executor::secure_thread()
 {
-    Worker* idle = nullptr;
-    bool secured = false;
-    {
-        const MutexLock lock(mutex_);
-        secured = coming_ != 0;
-        if (!secured) {
-            idle = staff(1);
-            secured = coming_ != 0;
-        }
-    }
-    unpark_all(idle);
-    return secured;
+    const MutexLock lock(mutex_);
+    bool coming = false;
+    workers_.for_each([&](Worker& worker) { coming = coming || (&worker != Worker::current() && !worker.busy()); });
+    const bool room = threads_.load(std::memory_order_relaxed) < max_threads_;
+    return coming || (room && start_worker() == EXECQ_OK);
 }
 
 bool Executor::stop_requested(const Node& node) const { return node.cancel_requested() || mode() == Mode::canceling; }
@@ -280,8 +283,6 @@ Worker* Executor::take_idle(std::size_t& n)
         idle_ = worker->next_idle;
         worker->next_idle = taken;
         taken = worker;
-        worker->coming = true;
-        ++coming_;
     }
     return taken;
 }
@@ -313,7 +314,6 @@ execq_status Executor::start_worker()
     if (status != EXECQ_OK)
         return status;
     ++started_;
-    ++coming_;
     workers_.push_back(*worker);
     threads_.fetch_add(1, std::memory_order_relaxed);
     uses_.fetch_add(1, std::memory_order_relaxed);
@@ -325,7 +325,6 @@ Node* Executor::next_task(Worker& worker)
     for (;;) {
         {
             const MutexLock lock(mutex_);
-            coming_ -= std::exchange(worker.coming, false) ? 1U : 0U;
             if (Node* node = queue_.pop())
                 return node;
             if (mode() != Mode::open)

@@ -37,7 +37,8 @@ public:
 
     std::uint16_t id() const { return id_; }
     const char* name() const { return name_.c_str(); }
-    // Has a thread come that looks at the queue, although the caller is about to block; false if none can.
+    // Makes sure that a thread looks at the queue although the caller, a worker, is about to block; false if none can.
+    // A worker without a frame is on its way there, or will be replaced: frames end before their task is settled.
     bool secure_thread();
     // True if the task, or everything here, was asked to stop.
     bool stop_requested(const Node& node) const;
@@ -78,7 +79,6 @@ private:
     HookList<Worker> workers_ EXECQ_GUARDED_BY(mutex_);
     Worker* idle_ EXECQ_GUARDED_BY(mutex_) = nullptr;     // last in, first out: the warmest stack
     std::uint32_t started_ EXECQ_GUARDED_BY(mutex_) = 0;  // threads ever, for their names
-    std::uint32_t coming_ EXECQ_GUARDED_BY(mutex_) = 0;   // started or woken, and not yet looking at the queue
     // Each leaving worker joins the one that left before it; the last one is joined by join() or detached.
     bool has_left_ EXECQ_GUARDED_BY(mutex_) = false;
     pthread_t left_ EXECQ_GUARDED_BY(mutex_){};

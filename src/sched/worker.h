@@ -50,9 +50,15 @@ public:
             visit(*frame);
     }
 
-    // ---- under the executor's mutex ----
-    Worker* next_idle = nullptr;  // its stack of idle workers
-    bool coming = true;           // started or woken, and not yet looking at the queue
+    // Any thread: true while a body runs.
+    bool busy()
+    {
+        const MutexLock lock(frames_mutex_);
+        return top_ != nullptr;
+    }
+
+    // The executor's stack of idle workers, under its mutex.
+    Worker* next_idle = nullptr;
 
 private:
     friend class FrameScope;
