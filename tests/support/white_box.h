@@ -1,10 +1,13 @@
 // What white-box tests and stress programs share: gates, races in rounds, nodes made by hand.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <numeric>
+#include <random>
 #include <semaphore.h>
 #include <thread>
 #include <vector>
@@ -107,16 +110,20 @@ inline void spin(std::size_t times)
         asm volatile("");  // keeps the loop
 }
 
-// A race, run many times: prepare(round) alone, then act(thread, round) on all threads at once, then check(round) alone.
-// Thread 0 is the caller. Each thread starts after a delay of its own, which moves with the rounds.
+// A race, run many times: prepare(round) alone, then act(role, round) for each role on a thread of its own, all at once,
+// then check(round) alone. Roles change threads and threads start after delays that move with the rounds, so that every
+// order comes even where the threads only take turns.
 template <class Prepare, class Act, class Check>
 void race_rounds(unsigned threads, std::size_t rounds, const Prepare& prepare, const Act& act, const Check& check)
 {
     Barrier barrier(threads);
+    std::vector<unsigned> roles(threads);
+    std::iota(roles.begin(), roles.end(), 0U);
+    std::minstd_rand random(threads);
     const auto race = [&](unsigned thread, std::size_t round) {
         barrier.wait();
         spin((round * (thread * 7 + 3)) % 61);
-        act(thread, round);
+        act(roles[thread], round);
         barrier.wait();
     };
     std::vector<std::thread> others;
@@ -127,6 +134,7 @@ void race_rounds(unsigned threads, std::size_t rounds, const Prepare& prepare, c
         });
     }
     for (std::size_t round = 0; round < rounds; ++round) {
+        std::shuffle(roles.begin(), roles.end(), random);
         prepare(round);
         race(0, round);
         check(round);

@@ -125,8 +125,8 @@ TEST(Promise, IsResolvedOrBrokenButNotBoth)
             node->retain_promise();
             CHECK(node->register_completion({Outcome::note, &outcome, nullptr, nullptr}) == EXECQ_OK);
         },
-        [&](unsigned thread, std::size_t) {
-            if (thread == 0 && node->try_claim_promise())
+        [&](unsigned role, std::size_t) {
+            if (role == 0 && node->try_claim_promise())
                 node->settle_value(nullptr);
             node->release_promise();
         },

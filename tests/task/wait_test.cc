@@ -207,13 +207,13 @@ TEST(Wait, LosesNoWakeThatRacesWithIt)
             node = new_promise();
             written = 0;
         },
-        [&](unsigned thread, std::size_t) {
+        [&](unsigned role, std::size_t) {
             std::size_t index = 7;
             const std::array<Node*, 2> both = {other, node};
-            if (thread == 0) {
+            if (role == 0) {
                 written = 1;
                 node->settle_value(nullptr);
-            } else if (thread == 1) {
+            } else if (role == 1) {
                 CHECK(block_on(*node, never()) == EXECQ_OK);
                 CHECK(written == 1);
             } else {
@@ -238,9 +238,9 @@ TEST(Wait, WithALimitEndsByOneOrTheOther)
     execq_status status = EXECQ_OK;
     race_rounds(
         2, rounds, [&](std::size_t) { node = new_promise(); },
-        [&](unsigned thread, std::size_t round) {
+        [&](unsigned role, std::size_t round) {
             const std::int64_t timeout = static_cast<std::int64_t>(round % 50) * 200 + 1;
-            if (thread == 0) {
+            if (role == 0) {
                 spin(round % 400 * 10);
                 node->settle_value(nullptr);
             } else if (round % 2 == 0) {
