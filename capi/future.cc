@@ -141,7 +141,7 @@ execq_status execq_future_on_done(execq_future *future, execq_done_fn fn, void *
     if (future == nullptr || fn == nullptr)
         return reject(drop, env);
     Node &node = *core_of(future);
-    if (!node.done())
+    if (!node.done() || inside_callback())  // inside one, it waits for its turn on this thread
         return register_or_drop(future, {fn, env, drop, nullptr});
     return guarded([&]() -> execq_status {
         const CallbackScope scope;

@@ -46,7 +46,7 @@ EXECQ_API int32_t execq_future_state(execq_future *future);
  * Ownership: none. Threads: any. Blocks: up to timeout_ns nanoseconds (negative: for ever; 0: only looks).
  * Order: done callbacks that are queued on this thread run first.
  * Errors: EXECQ_EINVAL (future NULL), EXECQ_ETIMEDOUT, EXECQ_EDEADLK before blocking: the future is that of the task
- *   that runs here or of one that it is nested in; or it has not started, may not be run in place (a time limit, a loop
+ *   that runs here or of one that it is nested in; or it has not started, may not be run in place (a time limit, a done
  *   callback, less than 256 KiB of stack) and its executor, of which this is a worker, can start no thread for it.
  * Since: 0.1. */
 EXECQ_API execq_status execq_future_wait(execq_future *future, int64_t timeout_ns);
@@ -62,7 +62,7 @@ EXECQ_API execq_status execq_future_wait_all(execq_future *const *futures, size_
  * Blocks: up to timeout_ns nanoseconds. It never runs a task in place.
  * Order: as execq_future_wait.
  * Errors: EXECQ_EINVAL (futures NULL, n = 0, an entry NULL), EXECQ_ETIMEDOUT, EXECQ_ENOMEM (n above 16), EXECQ_EDEADLK
- *   (each of them would be EXECQ_EDEADLK in execq_future_wait).
+ *   (each of them would be EXECQ_EDEADLK in an execq_future_wait with a time limit).
  * Since: 0.1. */
 EXECQ_API execq_status execq_future_wait_any(execq_future *const *futures, size_t n, int64_t timeout_ns, size_t *index);
 
@@ -99,16 +99,18 @@ EXECQ_API int32_t execq_future_cancel_reason(execq_future *future);
 /* Runs fn(future, env) once the future is done, on the thread that completes it; fn must not block.
  * Ownership: env is taken: drop(env), if not NULL, runs once after fn, or inside the call where it fails.
  * Threads: any. Blocks: never.
- * Order: callbacks of one future run in the order of registration, after its waiters were woken. If the future is
- *   already done, fn runs inside this call. A completion made inside a done callback is queued on that thread and its
- *   callbacks run after that callback returned, so chains of any length keep the stack flat.
+ * Order: callbacks registered before the future was done run in that order, after its waiters were woken. If the future
+ *   is already done, fn runs inside this call. Inside a done callback neither happens at once: what is completed or
+ *   registered there is queued on that thread and runs after that callback returned, so chains of any length keep the
+ *   stack flat.
  * Errors: EXECQ_EINVAL (future or fn NULL), EXECQ_ENOMEM. Since: 0.1. */
 EXECQ_API execq_status execq_future_on_done(execq_future *future, execq_done_fn fn, void *env, execq_drop_fn drop);
 
 /* Runs fn(future, env) once the future is done, on the loop's thread. The loop stays alive until then.
  * Ownership: env is taken: drop(env), if not NULL, runs once: after fn, or inside execq_loop_detach where that withdraws
  *   the registration, or inside the call where it fails.
- * Threads: any; fn never runs inside this call. Blocks: never. Order: that of completion, per loop.
+ * Threads: any; fn never runs inside this call. From another thread than the loop's, what keeps the loop alive has to
+ *   reach it first: hold an otherwise idle loop (execq_loop_hold) while others register. Blocks: never. Order: that of completion, per loop.
  * Errors: EXECQ_EINVAL (future, loop or fn NULL), EXECQ_ECLOSED (loop detached), EXECQ_ENOMEM. Since: 0.1. */
 EXECQ_API execq_status execq_future_on_loop(execq_future *future, execq_loop *loop, execq_done_fn fn, void *env,
                                             execq_drop_fn drop);

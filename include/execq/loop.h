@@ -80,7 +80,7 @@ EXECQ_API execq_status execq_loop_unhold(execq_loop *loop);
 EXECQ_API void execq_loop_retain(execq_loop *loop);
 
 /* Gives up a reference. The last one of a loop that is still attached has it detach itself on its thread, at its next
- * iteration.
+ * iteration; given up on another thread, that takes a loop that something else keeps running.
  * Ownership: the caller's reference ends. Threads: any. Blocks: never. Order: none. Errors: NULL is ignored.
  * Since: 0.1. */
 EXECQ_API void execq_loop_release(execq_loop *loop);

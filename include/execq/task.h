@@ -52,7 +52,8 @@ EXECQ_API execq_status execq_submit_with(execq_executor *executor, const execq_t
  * Ownership: env as the options say. done_env is taken: done_drop(done_env), if not NULL, runs once, after done or when
  *   the registration is withdrawn (the loop is detached), and inside the call where it fails. The future is borrowed
  *   for the length of done. The loop is borrowed for the call.
- * Threads: any; done runs on the loop's thread, never inside this call. Blocks: never.
+ * Threads: any; done runs on the loop's thread, never inside this call. An otherwise idle loop to which other threads
+ *   submit has to be held (execq_loop_hold), as it may end before it hears of them. Blocks: never.
  * Order: completions of one loop are delivered in the order in which they became complete.
  * Errors: those of execq_submit_with; EXECQ_EINVAL (loop or done NULL), EXECQ_ECLOSED (loop detached). Since: 0.1. */
 EXECQ_API execq_status execq_submit_to_loop(execq_executor *executor, const execq_task_options *options, execq_fn fn,

@@ -50,10 +50,11 @@ std::uint32_t quota_cpus()
 
 std::uint32_t affinity_cpus()
 {
-    cpu_set_t set;
-    if (sched_getaffinity(0, sizeof set, &set) != 0)
+    std::array<cpu_set_t, 16> sets;  // 16,384 processors
+    CPU_ZERO_S(sizeof sets, sets.data());
+    if (sched_getaffinity(0, sizeof sets, sets.data()) != 0)
         return 1;
-    return static_cast<std::uint32_t>(std::max(CPU_COUNT(&set), 1));
+    return static_cast<std::uint32_t>(std::max(CPU_COUNT_S(sizeof sets, sets.data()), 1));
 }
 
 }  // namespace

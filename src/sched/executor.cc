@@ -10,6 +10,7 @@
 #include "base/futex.h"
 #include "base/immortal.h"
 #include "sched/cpus.h"
+#include "task/callbacks.h"
 
 namespace execq::core {
 
@@ -184,6 +185,7 @@ execq_status Executor::join(Deadline deadline)
         return EXECQ_EINVAL;
     if (on_worker_of(*this))
         return EXECQ_EDEADLK;
+    run_queued();
     const execq_status status = wait_for_threads(deadline);
     return status == EXECQ_OK ? join_last(deadline) : status;
 }
@@ -225,7 +227,9 @@ void Executor::report(execq_shutdown_report& report)
     const MutexLock lock(mutex_);
     report.queued = 0;
     queue_.for_each([&](const Node& node) { report.queued += node.phase() == Phase::pending ? 1U : 0U; });
-    report.threads = threads_.load(std::memory_order_relaxed) + (has_left_ ? 1U : 0U);
+    report.threads = threads_.load(std::memory_order_relaxed);
+    if (report.threads == 0 && has_left_)
+        report.threads = 1;  // the last one is past its work, and this join found it still ending
     workers_.for_each([&](Worker& worker) {
         worker.for_each_frame([&](const Frame& frame) {
             ++report.running_total;

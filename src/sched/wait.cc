@@ -42,11 +42,18 @@ execq_status wait_for(Node& node, Deadline deadline)
         else if (would_deadlock(*worker, node))
             return EXECQ_EDEADLK;
     }
+    const Worker::WaitScope waits(worker);
     return block_on(node, deadline);
 }
 
 execq_status wait_for_all(Node* const* nodes, std::size_t n, Deadline deadline)
 {
+    // Before blocking on any: the body that runs here cannot end while it waits.
+    const Worker* worker = Worker::current();
+    for (std::size_t i = 0; i < n && worker != nullptr && !deadline.only_look(); ++i) {
+        if (worker->is_running(*nodes[i]))
+            return EXECQ_EDEADLK;
+    }
     for (std::size_t i = 0; i < n; ++i) {
         const execq_status status = wait_for(*nodes[i], deadline);
         if (status != EXECQ_OK)
@@ -66,6 +73,7 @@ execq_status wait_for_any(Node* const* nodes, std::size_t n, Deadline deadline, 
         if (hopeless)
             return EXECQ_EDEADLK;
     }
+    const Worker::WaitScope waits(worker);
     return block_on_any(nodes, n, deadline, index);
 }
 

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <exception>
 #include <new>
+#include <optional>
 
 #include "base/unwind.h"
 #include "sched/executor.h"
@@ -114,8 +115,8 @@ void Worker::run(Node& node)
     void* value = nullptr;
     std::int32_t code = 0;
     Error* error = nullptr;
+    std::optional<FrameScope> frame(std::in_place, *this, node);
     try {
-        const FrameScope frame(*this, node);
         const FailureScope failure;
         code = node.fn()(node.task_env(), &value);
         if (code != 0)
@@ -126,12 +127,14 @@ void Worker::run(Node& node)
     } catch (...) {
         if (is_thread_exit()) {  // this task and those around it fail, the thread goes
             node.drop_env();
+            frame.reset();
             node.settle_code(EXECQ_EEXITED);
             throw;
         }
         code = EXECQ_EEXCEPTION;
     }
     node.drop_env();
+    frame.reset();
     if (code == 0)
         node.settle_value(value);
     else if (code == EXECQ_ECANCELED && executor_.stop_requested(node))

@@ -50,12 +50,31 @@ public:
             visit(*frame);
     }
 
-    // Any thread: true while a body runs.
+    // Any thread: true while a body runs, or a wait blocks.
     bool busy()
     {
         const MutexLock lock(frames_mutex_);
-        return top_ != nullptr;
+        return top_ != nullptr || waits_ != 0;
     }
+
+    // While one lives, the worker's thread is blocked in a wait. Null: no worker.
+    class WaitScope {
+    public:
+        explicit WaitScope(Worker* worker) : worker_(worker) { count(1); }
+        ~WaitScope() { count(-1); }
+        WaitScope(const WaitScope&) = delete;
+        WaitScope& operator=(const WaitScope&) = delete;
+
+    private:
+        void count(int by)
+        {
+            if (worker_ == nullptr)
+                return;
+            const MutexLock lock(worker_->frames_mutex_);
+            worker_->waits_ += by;
+        }
+        Worker* worker_;
+    };
 
     // The executor's stack of idle workers, under its mutex.
     Worker* next_idle = nullptr;
@@ -76,6 +95,7 @@ private:
     Mutex frames_mutex_;
     // Written by the worker's thread only, which therefore reads it without the mutex.
     Frame* top_ = nullptr;
+    int waits_ EXECQ_GUARDED_BY(frames_mutex_) = 0;
 };
 
 }  // namespace execq::core
