@@ -110,7 +110,8 @@ EXECQ_API execq_status execq_future_on_done(execq_future *future, execq_done_fn 
  * Ownership: env is taken: drop(env), if not NULL, runs once: after fn, or inside execq_loop_detach where that withdraws
  *   the registration, or inside the call where it fails.
  * Threads: any; fn never runs inside this call. From another thread than the loop's, what keeps the loop alive has to
- *   reach it first: hold an otherwise idle loop (execq_loop_hold) while others register. Blocks: never. Order: that of completion, per loop.
+ *   reach it first: hold an otherwise idle loop (execq_loop_hold) while others register.
+ * Blocks: never. Order: that of completion, per loop.
  * Errors: EXECQ_EINVAL (future, loop or fn NULL), EXECQ_ECLOSED (loop detached), EXECQ_ENOMEM. Since: 0.1. */
 EXECQ_API execq_status execq_future_on_loop(execq_future *future, execq_loop *loop, execq_done_fn fn, void *env,
                                             execq_drop_fn drop);

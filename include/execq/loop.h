@@ -6,7 +6,9 @@
  *
  * The loop's thread is the one that attached it, and from then on the one that last ran a delivery: a loop may be
  * attached on one thread and then run on another. To move a loop that has been run already, detach it and attach it
- * again on the new thread, or hold it (execq_loop_hold) from before the move until after it. While a completion is pending the loop is kept alive; with none it may end. */
+ * again on the new thread, or hold it (execq_loop_hold) from before the move until after it.
+ *
+ * While a completion is pending the loop is kept alive; with none it may end. */
 #ifndef EXECQ_LOOP_H
 #define EXECQ_LOOP_H
 

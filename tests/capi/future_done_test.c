@@ -241,7 +241,7 @@ static void a_completion_inside_a_callback_is_queued_behind_it(void **state)
     int clock = 0;
     struct inner inner = {.call = {.clock = &clock}, .late = {.clock = &clock}};
     check_a_completion_inside_a_callback(&inner);
-    assert_int_not_equal(inner.called_after_late_registration, 0); /* done already: inside the call */
+    assert_int_equal(inner.called_after_late_registration, 0); /* done already, but inside a callback: queued too */
     assert_int_equal(inner.late.dropped, inner.late.called + 1);
 }
 
@@ -307,6 +307,31 @@ static void a_chain_of_a_million_links_keeps_a_small_stack_flat(void **state)
     }
     free(links);
     free(link_futures);
+}
+
+/* A chain of late registrations: each callback registers the next one on the same future, which is done. */
+static void register_again(execq_future *future, void *env)
+{
+    int *left = env;
+    if ((*left)-- != 0) {
+        must(execq_future_on_done(future, register_again, left, NULL) == EXECQ_OK);
+    }
+}
+
+static void *run_the_late_chain(void *env)
+{
+    execq_future *done = done_future(NULL);
+    must(execq_future_on_done(done, register_again, env, NULL) == EXECQ_OK);
+    execq_future_release(done);
+    return NULL;
+}
+
+static void a_million_late_registrations_keep_a_small_stack_flat(void **state)
+{
+    (void)state;
+    int left = LINKS;
+    pthread_join(thread_of_small_stack(run_the_late_chain, &left), NULL);
+    assert_int_equal(left, -1);
 }
 
 /* A chain that grows as it runs: each callback makes, watches and completes the next promise. */
@@ -409,6 +434,7 @@ int main(void)
         cmocka_unit_test(a_completion_inside_a_callback_is_queued_behind_it),
         cmocka_unit_test(a_wait_runs_the_queued_callbacks_first),
         cmocka_unit_test(a_chain_of_a_million_links_keeps_a_small_stack_flat),
+        cmocka_unit_test(a_million_late_registrations_keep_a_small_stack_flat),
         cmocka_unit_test(a_chain_that_grows_as_it_runs_keeps_the_stack_flat_too),
         cmocka_unit_test(a_callback_added_while_completing_runs_exactly_once),
     };
