@@ -33,7 +33,7 @@ struct CqTest : testing::Test {
     ~CqTest() override
     {
         for (Node* node : nodes) {
-            node->release();
+            node->release_promise();
             node->release();
         }
         cq->release();

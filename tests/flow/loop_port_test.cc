@@ -69,7 +69,7 @@ struct LoopTest : testing::Test {
             port->release();
         }
         for (Node* node : nodes) {
-            node->release();
+            node->release_promise();
             node->release();
         }
         uv_close(reinterpret_cast<uv_handle_t*>(&prepare), nullptr);
