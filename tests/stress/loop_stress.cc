@@ -1,6 +1,6 @@
 // Four threads submit, completions run on one loop: each exactly once, in any build.
 //
-// The number of submissions is EXECQ_STRESS_N in the environment, else 1,000,000 (100,000 under a sanitizer).
+// The number of submissions is EXECQ_STRESS_N in the environment, else 10,000,000 (1,000,000 under a sanitizer).
 #include <uv.h>
 
 #include <array>
@@ -65,7 +65,7 @@ void submit_share(unsigned producer)
 
 int main()
 {
-    Scenario instance(stress_n(1'000'000, 100'000));
+    Scenario instance(stress_n(10'000'000, 1'000'000));
     scenario = &instance;
     uv_loop_t loop;
     CHECK(uv_loop_init(&loop) == 0);
