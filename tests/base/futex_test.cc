@@ -138,4 +138,19 @@ TEST(Parker, LosesNoWakeThatRacesWithParking)
     other.join();
 }
 
+// A lost wake leaves the thread asleep for ever.
+TEST(Parker, WakesOnceForEachPermitHoweverTheyMeet)
+{
+    Parker parker;
+    race_rounds(
+        2, stress_n(1'000'000, 20'000), [](std::size_t) {},
+        [&](unsigned role, std::size_t) {
+            if (role == 0)
+                parker.park();
+            else
+                parker.unpark();
+        },
+        [](std::size_t) {});
+}
+
 }  // namespace

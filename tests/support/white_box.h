@@ -113,6 +113,7 @@ inline void spin(std::size_t times)
 // A race, run many times: prepare(round) alone, then act(role, round) for each role on a thread of its own, all at once,
 // then check(round) alone. Roles change threads and threads start after delays that move with the rounds, so that every
 // order comes even where the threads only take turns.
+// Two threads race the most closely: more than there are processors take turns.
 template <class Prepare, class Act, class Check>
 void race_rounds(unsigned threads, std::size_t rounds, const Prepare& prepare, const Act& act, const Check& check)
 {

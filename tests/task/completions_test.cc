@@ -8,6 +8,7 @@
 
 #include "task/callbacks.h"
 #include "task/node.h"
+#include "test_port.h"
 #include "white_box.h"
 
 using namespace execq::core;
@@ -38,46 +39,6 @@ struct Entry {
         auto* self = static_cast<Entry*>(entry);
         self->log->events.emplace_back('x', self->id);
     }
-};
-
-// A port that delivers inside deliver() and counts its uses.
-class TestPort final : public Port {
-public:
-    explicit TestPort(bool lists_all = false) : lists_all_(lists_all) {}
-
-    bool begin_use() override
-    {
-        uses.fetch_add(open ? 1 : 0);
-        return open;
-    }
-    void end_use() override { uses.fetch_sub(1); }
-    void deliver(Registration& registration) noexcept override
-    {
-        ++delivered;
-        HeapRegistration* heap = heap_of(registration);
-        if (heap != nullptr && heap->listed) {
-            const MutexLock lock(mutex_);
-            if (unlist(*heap))
-                heap = nullptr;
-        } else {
-            heap = nullptr;
-        }
-        if (heap != nullptr) {  // withdrawn before
-            finish(registration, this);
-            return;
-        }
-        const CallbackScope scope;
-        run_now(registration, this);
-    }
-    bool lists_all() const override { return lists_all_; }
-    void withdraw() { withdraw_listed(nullptr); }
-
-    std::atomic<int> uses{0};
-    std::atomic<int> delivered{0};
-    bool open = true;
-
-private:
-    const bool lists_all_;
 };
 
 struct Fixture : testing::Test {
@@ -368,107 +329,6 @@ TEST_F(Completions, MayBeDeliveredBeforeTheirAcceptanceReturns)
     EXPECT_EQ(log.events, (Events{{'d', 0}, {'x', 0}}));
     EXPECT_EQ(port.uses, 0);
     release_both();
-}
-
-// ---- races ----
-
-struct Mark {
-    std::atomic<int> delivered{0};
-    std::atomic<int> dropped{0};
-
-    static void done(execq_future* future, void* mark)
-    {
-        CHECK(execq::core::core_of(future)->done());
-        static_cast<Mark*>(mark)->delivered.fetch_add(1);
-    }
-    static void drop(void* mark)
-    {
-        auto* self = static_cast<Mark*>(mark);
-        CHECK(self->delivered == 1);
-        self->dropped.fetch_add(1);
-    }
-};
-
-TEST(CompletionsRace, EachIsDeliveredOnceHoweverItMeetsTheSettling)
-{
-    constexpr unsigned registrars = 3;
-    constexpr std::size_t each = 2;
-    const std::size_t rounds = stress_n(120'000, 4'000);
-    std::array<Mark, registrars * each> marks;
-    std::array<bool, registrars * each> dropped{};
-    std::atomic<std::size_t> before{0};
-    Node* node = nullptr;
-    TestPort port;
-    race_rounds(
-        registrars + 1, rounds,
-        [&](std::size_t) {
-            node = new_promise();
-            for (Mark& mark : marks)
-                mark.delivered = mark.dropped = 0;
-        },
-        [&](unsigned role, std::size_t round) {
-            if (role == registrars) {
-                node->settle_value(nullptr);
-                return;
-            }
-            for (std::size_t i = role * each; i < (role + 1) * each; ++i) {
-                dropped[i] = (round + i) % 3 == 0;
-                Port* to = (round + i) % 2 == 0 ? &port : nullptr;
-                before += node->done() ? 0 : 1;
-                CHECK(node->register_completion({Mark::done, &marks[i], dropped[i] ? Mark::drop : nullptr, to}) ==
-                      EXECQ_OK);
-            }
-        },
-        [&](std::size_t) {
-            for (std::size_t i = 0; i < marks.size(); ++i) {
-                ASSERT_EQ(marks[i].delivered, 1);
-                ASSERT_EQ(marks[i].dropped, dropped[i] ? 1 : 0);
-            }
-            ASSERT_EQ(port.uses, 0);
-            node->release();
-            node->release();
-        });
-    EXPECT_GT(before, 0U);
-    EXPECT_LT(before, rounds * marks.size());
-}
-
-TEST(CompletionsRace, EachIsDeliveredOrWithdrawnButNotBoth)
-{
-    const std::size_t rounds = stress_n(100'000, 4'000);
-    Node* node = nullptr;
-    std::unique_ptr<TestPort> port;
-    struct Ends {
-        std::atomic<int> delivered{0};
-        std::atomic<int> dropped{0};
-        static void done(execq_future*, void* ends) { static_cast<Ends*>(ends)->delivered.fetch_add(1); }
-        static void drop(void* ends) { static_cast<Ends*>(ends)->dropped.fetch_add(1); }
-    } ends;
-    std::size_t withdrawn = 0;
-    execq_status status = EXECQ_OK;
-    race_rounds(
-        3, rounds,
-        [&](std::size_t) {
-            node = new_promise();
-            port = std::make_unique<TestPort>();
-            ends.delivered = ends.dropped = 0;
-        },
-        [&](unsigned role, std::size_t) {
-            if (role == 0)
-                node->settle_value(nullptr);
-            else if (role == 1)
-                port->withdraw();
-            else
-                status = node->register_completion({Ends::done, &ends, Ends::drop, port.get()});
-        },
-        [&](std::size_t) {
-            ASSERT_EQ(ends.dropped, status == EXECQ_OK ? 1 : 0);
-            ASSERT_LE(ends.delivered, ends.dropped);
-            withdrawn += status == EXECQ_OK && ends.delivered == 0 ? 1 : 0;
-            ASSERT_EQ(port->uses, 0);
-            node->release();
-            node->release();
-        });
-    EXPECT_GT(withdrawn, 0U);
 }
 
 }  // namespace
