@@ -36,13 +36,12 @@ execq_status wait_for(Node& node, Deadline deadline)
 {
     run_queued();
     Worker* worker = Worker::current();
-    if (worker != nullptr && !deadline.only_look() && !node.done()) {
-        if (may_run_here(*worker, node, deadline))
-            worker->executor().dispose(*worker, node);
-        else if (would_deadlock(*worker, node))
-            return EXECQ_EDEADLK;
-    }
+    if (worker != nullptr && may_run_here(*worker, node, deadline))
+        worker->executor().dispose(*worker, node);
+    // Before the look: of two workers that are about to wait, one sees the other.
     const Worker::WaitScope waits(worker);
+    if (worker != nullptr && !deadline.only_look() && !node.done() && would_deadlock(*worker, node))
+        return EXECQ_EDEADLK;
     return block_on(node, deadline);
 }
 
@@ -66,6 +65,7 @@ execq_status wait_for_any(Node* const* nodes, std::size_t n, Deadline deadline, 
 {
     run_queued();
     Worker* worker = Worker::current();
+    const Worker::WaitScope waits(worker);
     if (worker != nullptr && !deadline.only_look()) {
         bool hopeless = true;
         for (std::size_t i = 0; i < n && hopeless; ++i)
@@ -73,7 +73,6 @@ execq_status wait_for_any(Node* const* nodes, std::size_t n, Deadline deadline, 
         if (hopeless)
             return EXECQ_EDEADLK;
     }
-    const Worker::WaitScope waits(worker);
     return block_on_any(nodes, n, deadline, index);
 }
 
