@@ -254,6 +254,27 @@ TEST_F(CqTest, MayBeReleasedByItsOwnDropTag)
     node->release();
 }
 
+TEST_F(CqTest, WithdrawsWhatBecomesCompleteWhileItIsBeingClosed)
+{
+    static Node* pending;
+    Counter drops;
+    pending = new_promise(Counter::hit);
+    promise(1).settle_value(nullptr);
+    ASSERT_EQ(pending->register_completion({nullptr, number(2), nullptr, cq}), EXECQ_OK);
+    static Counter* value;
+    value = &drops;
+    const execq_drop_fn settles = [](void* tag) {
+        drop_tag(tag);
+        if (tag == number(1))
+            pending->settle_value(value);
+    };
+    EXPECT_EQ(cq->close(settles), EXECQ_OK);
+    EXPECT_EQ(dropped_tags, (Tags{number(1), number(2)}));
+    pending->release();
+    pending->release();
+    EXPECT_EQ(drops.n, 1U) << "the queue still holds it";
+}
+
 // ---- races ----
 
 std::atomic<std::size_t> dropped_in_race{0};
@@ -309,6 +330,27 @@ TEST(CqRace, GivesEachTagBackOnceHoweverDeliveryAndCloseMeet)
         });
     for (const std::size_t way : ways)
         EXPECT_GT(way, 0U);
+}
+
+// Level-triggered pollers must see the close, whichever signal a drain cleared meanwhile.
+TEST(CqRace, StaysReadableWhereADrainMeetsTheClose)
+{
+    Cq* cq = nullptr;
+    race_rounds(
+        2, stress_n(200'000, 5'000), [&](std::size_t) { CHECK(Cq::make(&cq) == EXECQ_OK); },
+        [&](unsigned role, std::size_t) {
+            execq_completion out;
+            std::size_t n = 0;
+            if (role == 0)
+                cq->drain(&out, 1, &n);
+            else
+                CHECK(cq->close(nullptr) == EXECQ_OK);
+        },
+        [&](std::size_t) {
+            pollfd look{cq->fd(), POLLIN, 0};
+            ASSERT_EQ(poll(&look, 1, 0), 1);
+            cq->release();
+        });
 }
 
 TEST(CqRace, LosesNoSignalBetweenDrainsAndDeliveries)

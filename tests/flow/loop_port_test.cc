@@ -348,6 +348,24 @@ TEST_F(LoopTest, IsDetachedByOneOfItsCallbacksWhichThenRunsTheOthers)
     EXPECT_EQ(events.size(), 3U);
 }
 
+TEST_F(LoopTest, WithdrawsWhatBecomesCompleteWhileItIsBeingDetached)
+{
+    static Node* pending;
+    static Counter drops;
+    drops.n = 0;
+    pending = new_promise(Counter::hit);
+    ASSERT_EQ(add(*pending, 1, true), EXECQ_OK);
+    Node& node = promise();
+    const execq_done_fn settles = [](execq_future*, void*) { pending->settle_value(&drops); };
+    ASSERT_EQ(node.register_completion({settles, nullptr, nullptr, port}), EXECQ_OK);
+    node.settle_value(nullptr);
+    EXPECT_EQ(port->detach(), EXECQ_OK);
+    EXPECT_EQ(events, (Events{{'x', 1}}));
+    pending->release();
+    pending->release();
+    EXPECT_EQ(drops.n, 1U) << "the port still holds it";
+}
+
 TEST_F(LoopTest, DetachesItselfAfterItsLastRelease)
 {
     Node& pending = promise();

@@ -15,6 +15,7 @@ struct Pair {
     std::array<execq_status, 2> status{};
     std::array<std::atomic<std::uint32_t>, 2> dropped{};
     std::atomic<std::uint32_t> delivered{0};
+    std::atomic<std::uint32_t> arrived{0};
 };
 
 std::array<Pair, batch> pairs;
@@ -31,13 +32,17 @@ void prepare(std::size_t)
         CHECK(execq_promise_new(&options, &pair.promise, &pair.future) == EXECQ_OK);
         CHECK(execq_future_on_done(pair.future, done, &pair, nullptr) == EXECQ_OK);
         execq_promise_retain(pair.promise);
-        pair.dropped[0] = pair.dropped[1] = pair.delivered = 0;
+        pair.dropped[0] = pair.dropped[1] = pair.delivered = pair.arrived = 0;
     }
 }
 
 // Role 1 rejects every third one instead.
 void complete(Pair& pair, unsigned role, bool reject)
 {
+    // Waits a little for the other one, so that they meet, and not for ever, as it may not be running.
+    pair.arrived.fetch_add(1);
+    for (int spins = 0; spins < 2000 && pair.arrived < 2; ++spins)
+        spin(1);
     pair.status[role] = reject ? execq_promise_reject(pair.promise, 5, "five")
                                : execq_promise_resolve(pair.promise, &pair.dropped[role]);
     CHECK(pair.status[role] == EXECQ_OK || pair.status[role] == EXECQ_EALREADY);
