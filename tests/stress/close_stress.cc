@@ -79,7 +79,7 @@ void close_and_join(std::size_t round)
 
 int main()
 {
-    const std::size_t rounds = stress_n(5'000, 500);
+    const std::size_t rounds = stress_n(2'000, 300);
     std::uint64_t accepted = 0;
     race_rounds(
         submitters + 1, rounds,
