@@ -46,7 +46,7 @@ using namespace execq::core;
 
 namespace {
 
-// More than any allocator gives. A sanitizer's ends the program instead: there only the limit of the size itself is met.
+// More than any allocator gives. A sanitizer's ends the program instead: there only the size's own limit is met.
 constexpr std::uint64_t too_large = std::numeric_limits<std::uint64_t>::max() / (sanitized ? 1 : 4);
 
 struct SubmissionTest : testing::Test {
