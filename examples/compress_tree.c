@@ -303,7 +303,7 @@ static void usage(FILE *stream)
             "usage: compress_tree [--rounds N] [--threads N] [folder]\n"
             "Gzips every file under a folder (default /usr/include) in memory, in three ways, beside a heartbeat.\n"
             "  --rounds N   go through all three ways N times and show medians (1 to %d, default 5)\n"
-            "  --threads N  threads of each of the two pools (1 to %d, default 4, as libuv's)\n"
+            "  --threads N  threads of each of the two pools (1 to %d, default: one per processor)\n"
             "  --help       show this text\n",
             REPORT_ROUNDS_MAX, MAX_THREADS);
 }
@@ -440,10 +440,12 @@ static bool demo_run(struct demo *demo)
 
 int main(int argc, char **argv)
 {
-    static struct demo demo = {.folder = "/usr/include", .rounds = 5, .threads = 4};
+    static struct demo demo = {.folder = "/usr/include", .rounds = 5};
     bool fine = true;
     int error;
 
+    /* Compressing keeps a processor busy: more threads than processors would only crowd the loop's out. */
+    demo.threads = (int)uv_available_parallelism();
     parse_arguments(&demo, argc, argv);
     demo.progress = isatty(STDERR_FILENO);
     error = tree_walk(demo.folder, &demo.tree, &demo.closed);
