@@ -276,48 +276,6 @@ static void a_done_callback_may_give_up_the_last_reference(void **state)
     }
 }
 
-struct order {
-    int next;
-    int seen[1000];
-};
-
-struct place {
-    struct order *order;
-    int number;
-};
-
-static int32_t take_place(void *env, void **result)
-{
-    (void)result;
-    struct place *place = env;
-    place->order->seen[place->order->next++] = place->number; /* one worker: nobody else writes */
-    return 0;
-}
-
-static void tasks_start_in_the_order_of_submission(void **state)
-{
-    (void)state;
-    static struct order order;
-    static struct place places[COUNT_OF(order.seen)];
-    execq_executor *executor = pool_new(1);
-    static gate g;
-    gate_init(&g);
-    execq_future *holder = occupy(executor, &g);
-    for (size_t i = 0; i < COUNT_OF(places); i++) {
-        places[i].order = &order;
-        places[i].number = (int)i;
-        assert_status(execq_submit(executor, take_place, &places[i], NULL), EXECQ_OK);
-    }
-    gate_open(&g, 1);
-    finish(holder);
-    pool_end(executor);
-    assert_int_equal(order.next, COUNT_OF(places));
-    for (size_t i = 0; i < COUNT_OF(places); i++) {
-        assert_int_equal(order.seen[i], i);
-    }
-    gate_destroy(&g);
-}
-
 static void the_default_executor_is_one_and_the_same(void **state)
 {
     (void)state;
@@ -351,7 +309,6 @@ int main(void)
         cmocka_unit_test(the_last_release_runs_what_was_accepted_and_does_not_wait),
         cmocka_unit_test(a_worker_may_give_up_the_last_reference),
         cmocka_unit_test(a_done_callback_may_give_up_the_last_reference),
-        cmocka_unit_test(tasks_start_in_the_order_of_submission),
         cmocka_unit_test(the_default_executor_is_one_and_the_same),
     };
     return cmocka_run_group_tests_name("capi.executor", tests, NULL, NULL);

@@ -219,57 +219,6 @@ static void drops_are_exact_for_env_and_value(void **state)
     assert_int_equal(counter_get(&dropped), 2 * N);
 }
 
-struct batch {
-    execq_executor *executor;
-    struct entry *entries;
-    int n;
-};
-
-static void *submit_batch(void *env)
-{
-    struct batch *batch = env;
-    void *envs[1000];
-    for (int i = 0; i < batch->n; i++) {
-        envs[i] = &batch->entries[i];
-    }
-    must(execq_submit_many(batch->executor, NULL, (size_t)batch->n, note_entry, envs, NULL) == EXECQ_OK);
-    return NULL;
-}
-
-static void nothing_of_another_submission_comes_between(void **state)
-{
-    (void)state;
-    enum { THREADS = 4, N = 1000 };
-    static struct row row;
-    static struct entry entries[THREADS][N];
-    static gate g;
-    gate_init(&g);
-    execq_executor *executor = pool_new(1);
-    execq_future *holder = occupy(executor, &g);
-    struct batch batches[THREADS];
-    pthread_t threads[THREADS];
-    for (int t = 0; t < THREADS; t++) {
-        for (int i = 0; i < N; i++) {
-            entries[t][i] = (struct entry){&row, t * N + i};
-        }
-        batches[t] = (struct batch){executor, entries[t], N};
-        threads[t] = thread_start(submit_batch, &batches[t]);
-    }
-    for (int t = 0; t < THREADS; t++) {
-        pthread_join(threads[t], NULL);
-    }
-    gate_open(&g, 1);
-    finish(holder);
-    pool_end(executor);
-    assert_int_equal(row.next, THREADS * N);
-    for (int i = 0; i < THREADS * N; i++) {
-        const int first = row.numbers[i - i % N];
-        assert_int_equal(first % N, 0);
-        assert_int_equal(row.numbers[i], first + i % N);
-    }
-    gate_destroy(&g);
-}
-
 #if !SANITIZED /* sanitizers map far more than they use, and end the program where memory is out */
 /* Leaves the process so many bytes of address space beyond what it has, until memory_allow. */
 static void memory_ration(size_t bytes, struct rlimit *saved)
@@ -319,7 +268,6 @@ int main(void)
         cmocka_unit_test(env_size_with_a_null_among_the_envs_is_refused),
         cmocka_unit_test(env_size_copies_each_env),
         cmocka_unit_test(drops_are_exact_for_env_and_value),
-        cmocka_unit_test(nothing_of_another_submission_comes_between),
 #if !SANITIZED
         cmocka_unit_test(more_tasks_than_memory_are_refused),
 #endif
