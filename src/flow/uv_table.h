@@ -1,5 +1,5 @@
-// Floor 3. One libuv copy, as a table of its functions. See DESIGN's first hard fact in docs/decisions.md: two copies
-// never share a loop, so a caller's loop is only ever touched through the caller's table.
+// Floor 3. One libuv copy, as a table of its functions. Two copies never share a loop (docs/decisions.md), so a caller's
+// loop is only ever touched through the caller's table.
 #pragma once
 
 #include "execq/loop.h"
