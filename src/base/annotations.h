@@ -16,6 +16,7 @@
 #define EXECQ_EXCLUDES(lock) EXECQ_ANNOTATE(locks_excluded(lock))
 #define EXECQ_ACQUIRE(...) EXECQ_ANNOTATE(acquire_capability(__VA_ARGS__))
 #define EXECQ_RELEASE(...) EXECQ_ANNOTATE(release_capability(__VA_ARGS__))
+#define EXECQ_NO_ANALYSIS EXECQ_ANNOTATE(no_thread_safety_analysis)
 
 namespace execq::core {
 

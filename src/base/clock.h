@@ -33,6 +33,8 @@ public:
         return Deadline(timeout_ns >= never_ns - now ? never_ns : now + timeout_ns);
     }
 
+    static Deadline at(std::int64_t monotonic_ns) { return Deadline(monotonic_ns); }
+
     bool never() const { return at_ns_ == never_ns; }
     bool only_look() const { return at_ns_ == 0; }
     bool passed() const { return !never() && (only_look() || now_ns() >= at_ns_); }

@@ -31,15 +31,17 @@ inline void futex_wake_all(const void* word) { futex_wake(word, INT_MAX); }
 // A permit of at most one: unpark() gives it, park() takes it or sleeps until it comes.
 class Parker {
 public:
-    // Only the owning thread.
-    void park()
+    // Only the owning thread. False: the deadline passed first.
+    bool park(Deadline deadline = Deadline::after(-1))
     {
         // Written by both sides. acquire pairs with unpark's release, so that the waker's writes are seen.
-        if (word_.exchange(parked, std::memory_order_acquire) != notified) {
-            while (word_.load(std::memory_order_acquire) == parked)
-                futex_wait(&word_, parked, Deadline::after(-1));
+        std::uint32_t seen = word_.exchange(parked, std::memory_order_acquire);
+        if (seen != notified) {
+            while ((seen = word_.load(std::memory_order_acquire)) == parked && !deadline.passed())
+                futex_wait(&word_, parked, deadline);
         }
-        word_.store(empty, std::memory_order_relaxed);  // only park() leaves `notified`, and only one thread parks
+        // Only park() leaves `notified`, and only one thread parks.
+        return seen == notified ? take() : word_.exchange(empty, std::memory_order_acquire) == notified;
     }
 
     // Any thread.
@@ -51,6 +53,13 @@ public:
 
 private:
     static constexpr std::uint32_t empty = 0, parked = 1, notified = 2;
+
+    bool take()
+    {
+        word_.store(empty, std::memory_order_relaxed);
+        return true;
+    }
+
     std::atomic<std::uint32_t> word_{empty};
 };
 

@@ -92,6 +92,15 @@ public:
         root_.previous = &hook;
     }
 
+    void push_front(Item& item)
+    {
+        Hook& hook = item;
+        hook.previous = &root_;
+        hook.next = root_.next;
+        root_.next->previous = &hook;
+        root_.next = &hook;
+    }
+
     void remove(Item& item)
     {
         Hook& hook = item;

@@ -17,17 +17,11 @@
 
 #include <atomic>
 #include <cstdint>
-#include <thread>
 
+#include "base/atomics.h"
 #include "base/links.h"
 
 namespace execq::core {
-
-struct StdAtomics {
-    template <class T>
-    using Atomic = std::atomic<T>;
-    static void yield() { std::this_thread::yield(); }
-};
 
 template <class Atomics = StdAtomics>
 class Mailbox {

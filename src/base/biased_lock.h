@@ -1,0 +1,94 @@
+// Floor 0. A lock that costs its owner two plain stores and a load, and its guests a heavy fence.
+//
+// For what one thread touches all the time and others hardly ever. The owner says "active" with a plain store and looks
+// whether a guest has asked; a guest asks, makes sure by a heavy fence that the owner sees it (see base/asymmetric.h),
+// and waits until the owner is not active. An owner that finds itself asked takes the mutex that guests hold.
+//
+// The model in tests/model/biased_lock_model.cc covers it.
+#pragma once
+
+#include <cstdint>
+
+#include "base/annotations.h"
+#include "base/atomics.h"
+
+namespace execq::core {
+
+// Lock: the mutex among guests.
+template <class Atomics = StdAtomics, class Lock = Mutex>
+class BiasedLock {
+public:
+    // The owner's thread only; not nested. By value: an action that captures by value never leaves the registers.
+    template <class Action>
+    auto as_owner(Action action)
+    {
+        active_.store(1, std::memory_order::relaxed);
+        Atomics::light_fence();
+        // acquire: what the last guest did is seen.
+        if (asked_.load(std::memory_order::acquire) == 0) [[likely]] {
+            const Leave leave{active_};
+            return action();
+        }
+        active_.store(0, std::memory_order::release);
+        return under_mutex(action);
+    }
+
+    // Any other thread, or the owner outside as_owner(). Several may be held at once, in one order.
+    void lock_as_guest() EXECQ_NO_ANALYSIS
+    {
+        mutex_.lock();
+        asked_.store(1, std::memory_order::relaxed);
+        Atomics::heavy_fence();
+        while (active_.load(std::memory_order::acquire) != 0)
+            Atomics::yield();
+    }
+
+    void unlock_as_guest() EXECQ_NO_ANALYSIS
+    {
+        asked_.store(0, std::memory_order::release);
+        mutex_.unlock();
+    }
+
+    template <class Action>
+    auto as_guest(const Action& action)
+    {
+        struct Guest {
+            explicit Guest(BiasedLock& held) : lock(held) { lock.lock_as_guest(); }
+            ~Guest() { lock.unlock_as_guest(); }
+            Guest(const Guest&) = delete;
+            Guest& operator=(const Guest&) = delete;
+            BiasedLock& lock;
+        };
+        const Guest guest(*this);
+        return action();
+    }
+
+private:
+    using Word = typename Atomics::template Atomic<std::uint32_t>;
+
+    struct Leave {
+        Word& active;
+        ~Leave() { active.store(0, std::memory_order::release); }
+    };
+    template <class Action>
+    [[gnu::noinline]] auto under_mutex(Action action)
+    {
+        struct Hold {
+            explicit Hold(Lock& taken) EXECQ_NO_ANALYSIS : lock(taken) { lock.lock(); }
+            ~Hold() EXECQ_NO_ANALYSIS { lock.unlock(); }
+            Hold(const Hold&) = delete;
+            Hold& operator=(const Hold&) = delete;
+            Lock& lock;
+        };
+        const Hold hold(mutex_);
+        return action();
+    }
+
+    // Written by the owner, read by guests that have asked.
+    Word active_{0};
+    // Written by guests under the mutex, read by the owner; on a line of its own, which the owner keeps.
+    alignas(64) Word asked_{0};
+    Lock mutex_;
+};
+
+}  // namespace execq::core
