@@ -20,7 +20,7 @@ execq_status execq_executor_new(const execq_executor_options *options, execq_exe
         return EXECQ_ENOTSUP;
     return guarded([&]() -> execq_status {
         Executor *executor = nullptr;
-        const execq_status made = Executor::make(read.name, read.max_threads, &executor);
+        const execq_status made = Executor::make({read.name, read.max_threads, 0, 0}, &executor);
         if (made == EXECQ_OK)
             *out = handle_of(executor);
         return made;

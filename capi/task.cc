@@ -23,6 +23,11 @@ execq_drop_fn drop_of(const execq_task_options *options)
 
 execq_status read_task(const execq_task_options *options, execq_fn fn, void *env, TaskSpec &spec)
 {
+    if (options == nullptr) {
+        spec.fn = fn;
+        spec.env = env;
+        return fn != nullptr ? EXECQ_OK : EXECQ_EINVAL;
+    }
     execq_task_options read;
     const execq_status status = read_options(options, 0, read);
     if (status != EXECQ_OK)
@@ -44,7 +49,9 @@ execq_status reject(execq_status status, execq_drop_fn drop, void *env)
 
 execq_status execq_submit(execq_executor *executor, execq_fn fn, void *env, execq_future **out)
 {
-    return execq_submit_with(executor, nullptr, fn, env, out);
+    if (executor == nullptr || fn == nullptr) [[unlikely]]
+        return execq_submit_with(executor, nullptr, fn, env, out);
+    return guarded([&] { return submit_plain(*core_of(executor), fn, env, out); });
 }
 
 execq_status execq_submit_with(execq_executor *executor, const execq_task_options *options, execq_fn fn, void *env,

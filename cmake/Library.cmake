@@ -16,6 +16,10 @@ set_target_properties(execq_objects PROPERTIES
     POSITION_INDEPENDENT_CODE ON
     CXX_VISIBILITY_PRESET hidden
     VISIBILITY_INLINES_HIDDEN ON)
+# A submission crosses three floors, each in files of its own.
+include(CheckIPOSupported)
+check_ipo_supported(RESULT execq_has_ipo OUTPUT execq_ipo_output LANGUAGES CXX)
+set_target_properties(execq_objects PROPERTIES INTERPROCEDURAL_OPTIMIZATION_RELEASE ${execq_has_ipo})
 target_include_directories(execq_objects
     PUBLIC ${PROJECT_SOURCE_DIR}/include
     PRIVATE ${PROJECT_SOURCE_DIR}/src)
@@ -28,6 +32,7 @@ add_library(execq::execq ALIAS execq)
 set_target_properties(execq PROPERTIES
     VERSION ${PROJECT_VERSION}
     SOVERSION ${execq_soversion}
+    INTERPROCEDURAL_OPTIMIZATION_RELEASE ${execq_has_ipo}
     LINKER_LANGUAGE CXX
     LINK_DEPENDS ${PROJECT_SOURCE_DIR}/capi/execq.map)
 target_include_directories(execq INTERFACE

@@ -17,6 +17,9 @@ namespace {
 // The handle's memory: a pointer to the port, then the uv_async_t of the caller's libuv, whose layout we do not know.
 constexpr std::size_t prefix = alignof(std::max_align_t);
 
+// The port whose batch of callbacks runs on this thread.
+[[gnu::tls_model("initial-exec")]] thread_local constinit LoopPort* working_port = nullptr;
+
 LoopPort*& port_of(void* async) { return *reinterpret_cast<LoopPort**>(static_cast<char*>(async) - prefix); }
 
 void free_handle(void* async) { std::free(static_cast<char*>(async) - prefix); }
@@ -71,7 +74,7 @@ execq_status LoopPort::open(uv_loop_s* loop)
 execq_status LoopPort::detach()
 {
     // From here on nobody can register; what is complete is still delivered.
-    const std::uint64_t before = uses_.fetch_add(guest_unit, std::memory_order_relaxed);
+    const std::uint64_t before = uses_.fetch_add(guest_unit + std::exchange(begun_, 0), std::memory_order_relaxed);
     if ((before & attached_unit) == 0 ||
         (uses_.fetch_sub(attached_unit, std::memory_order_acq_rel) & attached_unit) == 0) {
         give_up(guest_unit);
@@ -109,7 +112,28 @@ void LoopPort::release()
 
 // ---- keeping the loop alive ----
 
+bool LoopPort::working() const { return working_port == this; }
+
 bool LoopPort::begin_use()
+{
+    if (!working())
+        return begin_use_anywhere();
+    if (!attached())
+        return false;
+    ++begun_;
+    return true;
+}
+
+// For a use that does not end in a delivery, on the thread that began it.
+void LoopPort::end_use()
+{
+    if (working() && begun_ != 0)
+        --begun_;
+    else
+        end_use_anywhere();
+}
+
+bool LoopPort::begin_use_anywhere()
 {
     // seq_cst with work(): either we see the loop's new thread, or that thread sees us pending and stays referenced.
     const std::uint64_t before = uses_.fetch_add(1, std::memory_order_seq_cst);
@@ -124,8 +148,8 @@ bool LoopPort::begin_use()
     return true;
 }
 
-// For a use that does not end in a delivery: the loop may have to notice that nothing is pending any more.
-void LoopPort::end_use()
+// The loop may have to notice that nothing is pending any more.
+void LoopPort::end_use_anywhere()
 {
     const std::uint64_t before = uses_.fetch_add(guest_unit - 1, std::memory_order_seq_cst);
     if ((before & attached_unit) != 0 && (before & pending_mask) == 1)
@@ -150,7 +174,7 @@ void LoopPort::reference(bool wanted)
 execq_status LoopPort::hold()
 {
     const MutexLock lock(mutex_);
-    if (!begin_use())
+    if (!begin_use_anywhere())  // another thread may end it before the batch ends
         return EXECQ_ECLOSED;
     ++holds_;
     return EXECQ_OK;
@@ -166,7 +190,7 @@ execq_status LoopPort::unhold()
             return EXECQ_EINVAL;
         --holds_;
     }
-    end_use();
+    end_use_anywhere();
     return EXECQ_OK;
 }
 
@@ -234,12 +258,10 @@ void LoopPort::work()
     uses_.fetch_add(guest_unit, std::memory_order_relaxed);
     loop_thread_.store(std::this_thread::get_id(), std::memory_order_seq_cst);
     collect(mailbox_.take_all());
-    std::uint64_t over = 0;
     if (abandoned_.load(std::memory_order_relaxed))
         detach();
     else
-        over = run_ready(batch);
-    uses_.fetch_sub(over, std::memory_order_seq_cst);
+        run_batch();
     const std::uint64_t uses = uses_.load(std::memory_order_seq_cst);
     if ((uses & attached_unit) != 0) {  // not detached by one of the callbacks
         if (!ready_.empty())
@@ -247,6 +269,15 @@ void LoopPort::work()
         reference((uses & pending_mask) != 0 || abandoned_.load(std::memory_order_relaxed));
     }
     give_up(guest_unit);
+}
+
+void LoopPort::run_batch()
+{
+    LoopPort* const outer = std::exchange(working_port, this);  // of another loop that a callback of ours runs
+    const std::uint64_t over = run_ready(batch);
+    working_port = outer;
+    // One step for the whole batch: what it began less what is over; the word cannot reach 0, work() is a guest.
+    uses_.fetch_add(std::exchange(begun_, 0) - over, std::memory_order_seq_cst);
 }
 
 }  // namespace execq::core

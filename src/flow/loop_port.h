@@ -3,7 +3,8 @@
 // Life and keep-alive are one word, uses_: what is pending (registrations and holds) in its lower part, one unit for
 // being attached, one for the handles of the C surface together. At 0 the port is freed. While anything is pending the
 // loop must be kept alive, by a referenced uv handle; uv_ref belongs to the loop's thread, so a registration from
-// elsewhere pokes the loop, which refs itself.
+// elsewhere pokes the loop, which refs itself. While a batch of callbacks runs, what they register is counted on the
+// side, and uses_ is written once, at the end of the batch.
 //
 // The handle starts referenced with a wake on its way: the first iteration tells which thread runs the loop, and only
 // then is the handle unreferenced. Without that, a registration on the attaching thread could race with a loop that is
@@ -58,6 +59,10 @@ private:
     void collect(Link* posted);
     unsigned run_ready(unsigned limit);
     void work();
+    void run_batch();
+    bool working() const;
+    bool begin_use_anywhere();
+    void end_use_anywhere();
     bool attached() const { return (uses_.load(std::memory_order_acquire) & attached_unit) != 0; }
     bool on_loop_thread() const { return loop_thread_.load(std::memory_order_seq_cst) == std::this_thread::get_id(); }
     void reference(bool wanted);
@@ -80,6 +85,8 @@ private:
     // ---- the loop's thread only ----
     Fifo<Registration> ready_;
     bool referenced_ = true;
+    // Uses begun during this batch, less those that ended in their own call; not yet in uses_.
+    std::uint64_t begun_ = 0;
 };
 
 inline execq_loop* handle_of(LoopPort* port) { return reinterpret_cast<execq_loop*>(port); }

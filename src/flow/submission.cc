@@ -40,17 +40,7 @@ private:
 
 Node* make_node(const Resolved& executor, const TaskSpec& spec, bool with_future)
 {
-    Node* node = Node::make_task(spec, with_future ? 1 : 0);
-    if (node != nullptr)
-        node->set_executor_id(executor->id());
-    return node;
-}
-
-execq_status accept(const Resolved& executor, Node& node)
-{
-    TaskFifo batch;
-    batch.push(node);
-    return executor->submit(batch);
+    return Node::make_task(spec, with_future ? 1 : 0, executor->id());
 }
 
 // A completion that has a record is listed by its port if and only if the executor accepts the task, in one step.
@@ -58,12 +48,12 @@ execq_status accept_with(const Resolved& executor, Node& node, const Completion&
 {
     if (!needs_record(completion)) {
         node.preset_inside(completion);
-        return accept(executor, node);
+        return executor->submit(node);
     }
     HeapRegistration* record = node.preset_record(completion);
     if (record == nullptr)
         return EXECQ_ENOMEM;
-    const execq_status status = completion.port->list_if(*record, [&] { return accept(executor, node); });
+    const execq_status status = completion.port->list_if(*record, [&] { return executor->submit(node); });
     if (status != EXECQ_OK)
         delete record;
     return status;
@@ -88,7 +78,7 @@ execq_status submit_alone(const Resolved& executor, const TaskSpec& spec, execq_
     Node* node = make_node(executor, spec, out != nullptr);
     if (node == nullptr)
         return EXECQ_ENOMEM;
-    const execq_status status = accept(executor, *node);
+    const execq_status status = executor->submit(*node);
     if (status != EXECQ_OK)
         node->discard();
     else if (out != nullptr)

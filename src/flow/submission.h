@@ -12,6 +12,20 @@ namespace execq::core {
 // happened.
 execq_status submit(Executor* given, const TaskSpec& spec, execq_future** out);
 
+// The same for a task that is nothing but a body and its env, on an executor that is given.
+inline execq_status submit_plain(Executor& executor, execq_fn fn, void* env, execq_future** out)
+{
+    Node* node = Node::make_task(fn, env, out != nullptr ? 1 : 0, executor.id());
+    if (node == nullptr) [[unlikely]]
+        return EXECQ_ENOMEM;
+    const execq_status status = executor.submit(*node);
+    if (status != EXECQ_OK) [[unlikely]]
+        node->discard();
+    else if (out != nullptr)
+        *out = future_of(node);  // its reference is ours until now
+    return status;
+}
+
 // One task whose completion goes to a port. On failure both drops have run, and nothing else happened.
 execq_status submit_with_completion(Executor* given, const TaskSpec& spec, const Completion& completion);
 

@@ -43,7 +43,7 @@ execq_status resolve_executor(Executor** out)
     const MutexLock lock(c.mutex);
     Executor* executor = c.configured != nullptr ? c.configured : c.own;
     if (executor == nullptr) {
-        const execq_status status = Executor::make(nullptr, 0, &c.own);
+        const execq_status status = Executor::make({}, &c.own);
         if (status != EXECQ_OK)
             return status;
         executor = c.own;

@@ -1,6 +1,7 @@
 #include "sched/executor.h"
 
 #include <algorithm>
+#include <bit>
 #include <bitset>
 #include <cstring>
 #include <memory>
@@ -53,10 +54,21 @@ IdPool& ids()
 
 void cancel_queued(Node& node)
 {
-    if (!node.try_claim_cancel(EXECQ_REASON_SHUTDOWN))
+    if (!node.try_claim_cancel(EXECQ_REASON_SHUTDOWN)) {
+        node.release();
         return;
+    }
     node.drop_env();
-    node.settle_canceled();
+    node.settle_canceled(Reference::give);
+}
+
+constexpr std::int64_t default_keepalive_ns = 10'000'000'000;
+
+// One worker needs one inbox, and is then first in, first out. Else the more processors, the more producers meet.
+std::uint32_t shards_for(std::uint32_t max_threads, std::uint32_t cpus)
+{
+    constexpr std::uint32_t most = 16;
+    return max_threads == 1 ? 1 : std::min(std::bit_ceil(2 * cpus), most);
 }
 
 // False if the thread had not ended by the deadline.
@@ -88,19 +100,32 @@ bool on_worker_of(const Executor& executor)
 
 // ---- life ----
 
-execq_status Executor::make(const char* name, std::uint32_t max_threads, Executor** out)
+execq_status Executor::make(const ExecutorSpec& spec, Executor** out)
 {
     const std::uint16_t id = ids().take();
     if (id == 0)
         return EXECQ_EAGAIN;
     try {
-        *out = new Executor(name != nullptr ? name : "execq", max_threads != 0 ? max_threads : default_threads(), id);
+        *out = new Executor(spec, id);
     } catch (const std::bad_alloc&) {
         ids().give_back(id);
         return EXECQ_ENOMEM;
     }
     return EXECQ_OK;
 }
+
+Executor::Executor(const ExecutorSpec& spec, std::uint16_t id)
+    : name_(spec.name != nullptr ? spec.name : "execq"),
+      max_threads_(spec.max_threads != 0 ? spec.max_threads : std::max(default_threads(), spec.min_threads)),
+      // One thread stays: what was accepted must not depend on whether a thread can be started later.
+      min_threads_(std::max(spec.min_threads, 1U)),
+      idle_steps_(idle_steps(spec.keepalive_ns == 0 ? default_keepalive_ns : spec.keepalive_ns)),
+      id_(id),
+      cpus_(usable_cpus()),
+      shards_(shards_for(max_threads_, cpus_)),
+      inboxes_(std::make_unique<TaskInbox[]>(shards_)),
+      workers_(std::make_unique<std::unique_ptr<Worker>[]>(max_threads_))
+{}
 
 Executor::~Executor()
 {
@@ -128,53 +153,63 @@ void Executor::drop_use()
 // Only where the last worker was lost to a pthread_exit and could not be replaced is there anything left.
 void Executor::cancel_leftovers()
 {
-    TaskFifo left;
-    {
-        const MutexLock lock(mutex_);
-        left.append(queue_);
+    for (std::uint32_t i = 0; i < shards_; ++i) {
+        TaskLink* link = nullptr;
+        while (inboxes_[i].take(&link, 1) != 0)
+            cancel_queued(static_cast<Node&>(*link));
     }
-    while (Node* node = left.pop()) {
-        cancel_queued(*node);
-        node->release();
-    }
+}
+
+// Between this and the end of visit() no frame ends and no queued task is freed.
+template <class Visit>
+void Executor::while_paused(const Visit& visit)
+{
+    for_each_worker([](Worker& worker) { worker.pause(); });
+    visit();
+    for_each_worker([](Worker& worker) { worker.resume(); });
+}
+
+void Executor::wake_all_idle()
+{
+    while (Worker* worker = take_idle())
+        worker->parker().unpark();
 }
 
 void Executor::close(std::int32_t how)
 {
-    Worker* idle = nullptr;
-    {
-        const MutexLock lock(mutex_);
-        if (how == EXECQ_CANCEL) {
-            mode_.store(Mode::canceling, std::memory_order_release);
-            workers_.for_each([](Worker& worker) {
-                worker.for_each_frame([](const Frame& frame) { frame.node->request_cancel(EXECQ_REASON_SHUTDOWN); });
+    const MutexLock lock(mutex_);
+    if (how == EXECQ_CANCEL) {
+        mode_.store(Mode::canceling, std::memory_order_release);
+        while_paused([&] {
+            for_each_worker([](Worker& worker) {
+                worker.for_each_frame([](Frame& frame) { frame.node->request_cancel(EXECQ_REASON_SHUTDOWN); });
             });
-        } else if (mode() == Mode::open) {
-            mode_.store(Mode::draining, std::memory_order_release);
-        }
-        std::size_t all = max_threads_;
-        idle = take_idle(all);
+        });
+    } else if (mode() == Mode::open) {
+        mode_.store(Mode::draining, std::memory_order_release);
     }
-    unpark_all(idle);
+    for (std::uint32_t i = 0; i < shards_; ++i)
+        inboxes_[i].close();
+    wake_all_idle();
 }
 
 execq_status Executor::wait_for_threads(Deadline deadline)
 {
     for (;;) {
-        const std::uint32_t threads = threads_.load(std::memory_order_acquire);
+        const std::uint32_t threads = roster_.threads();
         if (threads != 0) {
             if (deadline.passed())
                 return EXECQ_ETIMEDOUT;
-            futex_wait(&threads_, threads, deadline);
+            futex_wait(roster_.futex_word(), threads, deadline);
             continue;
         }
         const MutexLock lock(mutex_);
-        if (threads_.load(std::memory_order_relaxed) != 0)
+        if (roster_.threads() != 0)
             continue;
-        if (queue_.empty())
+        if (!work_visible())
             return EXECQ_OK;
         // The last worker was lost to a pthread_exit and could not be replaced then.
-        if (start_worker() != EXECQ_OK)
+        if (start_waking_worker() != EXECQ_OK)
             return EXECQ_EAGAIN;
     }
 }
@@ -186,6 +221,8 @@ execq_status Executor::join(Deadline deadline)
     if (on_worker_of(*this))
         return EXECQ_EDEADLK;
     run_queued();
+    if (!deadline.only_look() && roster_.threads() != 0)
+        note_running();
     const execq_status status = wait_for_threads(deadline);
     return status == EXECQ_OK ? join_last(deadline) : status;
 }
@@ -220,155 +257,126 @@ execq_status Executor::join_last(Deadline deadline)
     }
 }
 
-void Executor::report(execq_shutdown_report& report)
+// Tasks without a name do not read the clock when they start; from here on their age is known, as a lower bound.
+void Executor::note_running()
 {
-    report.running_count = report.running_total = 0;
     const std::int64_t now = coarse_now_ns();
     const MutexLock lock(mutex_);
-    report.queued = 0;
-    queue_.for_each([&](const Node& node) { report.queued += node.phase() == Phase::pending ? 1U : 0U; });
-    report.threads = threads_.load(std::memory_order_relaxed);
-    if (report.threads == 0 && has_left_)
-        report.threads = 1;  // the last one is past its work, and this join found it still ending
-    workers_.for_each([&](Worker& worker) {
-        worker.for_each_frame([&](const Frame& frame) {
-            ++report.running_total;
-            if (report.running == nullptr || report.running_count == report.running_max)
-                return;
-            execq_running_task& task = report.running[report.running_count++];
-            std::memset(&task, 0, sizeof task);
-            std::strncpy(task.name, frame.node->name(), sizeof task.name - 1);
-            task.running_ns = std::max<std::int64_t>(now - frame.started_ns, 0);
+    while_paused([&] {
+        for_each_worker([&](Worker& worker) {
+            worker.for_each_frame([&](Frame& frame) {
+                if (frame.started_ns == 0)
+                    frame.started_ns = now;
+            });
         });
     });
 }
 
-// ---- submission ----
-
-bool Executor::accepts() const { return mode() == Mode::open || (mode() == Mode::draining && on_worker_of(*this)); }
-
-execq_status Executor::submit(TaskFifo& batch)
+void Executor::report(execq_shutdown_report& report)
 {
-    Worker* idle = nullptr;
-    {
-        const MutexLock lock(mutex_);
-        if (!accepts())
-            return EXECQ_ECLOSED;
-        std::size_t wanted = batch.size();
-        if (wanted != 0 && threads_.load(std::memory_order_relaxed) == 0) {
-            const execq_status status = start_worker();
-            if (status != EXECQ_OK)
-                return status;
-            --wanted;
-        }
-        queue_.append(batch);
-        idle = staff(wanted);
-    }
-    unpark_all(idle);
-    return EXECQ_OK;
+    report.running_count = report.running_total = report.queued = 0;
+    const std::int64_t now = coarse_now_ns();
+    const auto count = [&](const TaskLink& link) {
+        report.queued += static_cast<const Node&>(link).phase() == Phase::pending ? 1U : 0U;
+    };
+    const auto note = [&](const Frame& frame) {
+        ++report.running_total;
+        if (report.running == nullptr || report.running_count == report.running_max)
+            return;
+        execq_running_task& task = report.running[report.running_count++];
+        std::memset(&task, 0, sizeof task);
+        std::strncpy(task.name, frame.node->name(), sizeof task.name - 1);
+        task.running_ns = frame.started_ns != 0 ? std::max<std::int64_t>(now - frame.started_ns, 0) : 0;
+    };
+    const MutexLock lock(mutex_);
+    report.threads = roster_.threads();
+    if (report.threads == 0 && has_left_)
+        report.threads = 1;  // the last one is past its work, and this join found it still ending
+    while_paused([&] {
+        for (std::uint32_t i = 0; i < shards_; ++i)
+            inboxes_[i].for_each(count);
+        for_each_worker([&](Worker& worker) {
+            worker.for_each_task(count);
+            worker.for_each_frame(note);
+        });
+    });
 }
+
+// ---- threads ----
 
 bool Executor::secure_thread()
 {
     const MutexLock lock(mutex_);
     bool coming = false;
-    workers_.for_each([&](Worker& worker) { coming = coming || (&worker != Worker::current() && !worker.busy()); });
-    const bool room = threads_.load(std::memory_order_relaxed) < max_threads_;
-    return coming || (room && start_worker() == EXECQ_OK);
+    for_each_worker(
+        [&](Worker& worker) { coming = coming || (worker.present && &worker != Worker::current() && !worker.busy()); });
+    return coming || (roster_.threads() < max_threads_ && start_waking_worker() == EXECQ_OK);
 }
 
 bool Executor::stop_requested(const Node& node) const { return node.cancel_requested() || mode() == Mode::canceling; }
 
-Worker* Executor::take_idle(std::size_t& n)
+// A place without a thread, made if need be; null where memory is out. Fewer than max_threads_ are taken.
+Worker* Executor::vacant_place()
 {
-    Worker* taken = nullptr;
-    for (; n != 0 && idle_ != nullptr; --n) {
-        Worker* worker = idle_;
-        idle_ = worker->next_idle;
-        worker->next_idle = taken;
-        taken = worker;
+    const std::uint32_t n = places_.load(std::memory_order_relaxed);
+    for (std::uint32_t i = 0; i < n; ++i) {
+        if (!workers_[i]->present)
+            return workers_[i].get();
     }
-    return taken;
+    workers_[n].reset(new (std::nothrow) Worker(*this, n));
+    if (workers_[n] == nullptr)
+        return nullptr;
+    places_.store(n + 1, std::memory_order_release);
+    return workers_[n].get();
 }
 
-Worker* Executor::staff(std::size_t n)
+// With a token the new thread has the waking bit, which the caller holds and keeps where this fails.
+execq_status Executor::start_worker(bool token)
 {
-    Worker* idle = take_idle(n);
-    // Where a thread cannot be started, those that exist do the work.
-    while (n-- != 0 && threads_.load(std::memory_order_relaxed) < max_threads_ && start_worker() == EXECQ_OK) {
-    }
-    return idle;
-}
-
-void Executor::unpark_all(Worker* idle)
-{
-    while (idle != nullptr) {
-        Worker* next = idle->next_idle;  // read first: an unparked worker may be gone at once
-        idle->parker().unpark();
-        idle = next;
-    }
-}
-
-// ---- workers ----
-
-execq_status Executor::start_worker()
-{
-    Worker* worker = nullptr;
-    const execq_status status = Worker::start(*this, started_, &worker);
-    if (status != EXECQ_OK)
-        return status;
-    ++started_;
-    workers_.push_back(*worker);
-    threads_.fetch_add(1, std::memory_order_relaxed);
+    Worker* worker = vacant_place();
+    if (worker == nullptr)
+        return EXECQ_ENOMEM;
+    worker->token = token;
+    worker->present = true;
+    roster_.add_thread();
     uses_.fetch_add(1, std::memory_order_relaxed);
-    return EXECQ_OK;
+    const execq_status status = worker->start();
+    if (status != EXECQ_OK) {
+        uses_.fetch_sub(1, std::memory_order_relaxed);
+        roster_.remove_thread();
+        worker->present = worker->token = false;
+    }
+    return status;
 }
 
-Node* Executor::next_task(Worker& worker)
+// The same for who has no waking bit: the thread gets it if nobody else has it.
+execq_status Executor::start_waking_worker()
 {
-    for (;;) {
-        {
-            const MutexLock lock(mutex_);
-            if (Node* node = queue_.pop())
-                return node;
-            if (mode() != Mode::open)
-                return nullptr;
-            worker.next_idle = idle_;
-            idle_ = &worker;
-        }
-        worker.parker().park();
-    }
-}
-
-void Executor::dispose(Worker& worker, Node& node)
-{
-    if (mode() == Mode::canceling) {
-        cancel_queued(node);
-    } else if (node.try_start()) {
-        worker.run(node);
-    }
+    const bool token = roster_.try_begin_wake();
+    const execq_status status = start_worker(token);
+    if (status != EXECQ_OK && token)
+        roster_.end_wake(max_threads_);
+    return status;
 }
 
 void Executor::worker_leaves(Worker& worker)
 {
-    Worker* idle = nullptr;
+    empty_queues(worker);  // of a worker that was lost to a pthread_exit
     bool join_previous = false;
     pthread_t previous{};
-    std::size_t wanted = 1;
     {
         const MutexLock lock(mutex_);
-        workers_.remove(worker);
-        if (!queue_.empty()) {  // this worker was lost to a pthread_exit: replace it
-            idle = take_idle(wanted);
-            if (idle == nullptr)
-                start_worker();
-        }
         previous = std::exchange(left_, pthread_self());
         join_previous = std::exchange(has_left_, true);
-        threads_.fetch_sub(1, std::memory_order_release);  // join() reads it without the mutex
+        worker.present = false;
+        leaving_ -= std::exchange(worker.leaving, false) ? 1U : 0U;
+        roster_.remove_thread();  // join() reads it without the mutex
     }
-    unpark_all(idle);
-    futex_wake_all(&threads_);
+    // Who submitted to its own queue meanwhile may have counted on this worker.
+    StdAtomics::heavy_fence();
+    if (work_visible())
+        wake_if_wanted();
+    futex_wake_all(roster_.futex_word());
     if (join_previous)
         pthread_join(previous, nullptr);
 }

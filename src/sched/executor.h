@@ -1,34 +1,55 @@
-// Floor 2. An executor: a queue of tasks, the workers that take from it, and its life.
+// Floor 2. An executor: inboxes of tasks, the workers that take from them, and its life.
 //
 // Modes, each a step that is never taken back: open → draining → canceling, or open → canceling.
-// Workers end by themselves once the executor is not open and its queue is empty.
+// Workers end by themselves once the executor is not open and nothing is queued.
 //
 // Two counts keep it alive. Handles are the C surface's references: the last one closes (draining). Uses are the
-// handles together, and each worker: the last one frees.
+// handles together, and each thread: the last one frees.
+//
+// executor.cc is its life; schedule.cc is what every task passes through.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 
 #include "base/annotations.h"
 #include "base/clock.h"
 #include "base/links.h"
 #include "execq/executor.h"
+#include "sched/inbox.h"
+#include "sched/roster.h"
 #include "sched/worker.h"
 #include "task/node.h"
 
 namespace execq::core {
 
+// Zeros are defaults.
+struct ExecutorSpec {
+    const char* name = nullptr;
+    std::uint32_t max_threads = 0;
+    std::uint32_t min_threads = 0;
+    std::int64_t keepalive_ns = 0;  // negative: none
+};
+
 class Executor {
 public:
-    // One handle to the caller. EXECQ_OK, EXECQ_ENOMEM, EXECQ_EAGAIN. max_threads 0: default_threads().
-    static execq_status make(const char* name, std::uint32_t max_threads, Executor** out);
+    // One handle to the caller. EXECQ_OK, EXECQ_ENOMEM, EXECQ_EAGAIN.
+    static execq_status make(const ExecutorSpec& spec, Executor** out);
 
     void retain() { handles_.fetch_add(1, std::memory_order_relaxed); }
     void release();
 
-    // Accepts all tasks of the batch, emptying it, or none. EXECQ_OK, EXECQ_ECLOSED, EXECQ_ENOMEM, EXECQ_EAGAIN.
+    // EXECQ_OK, EXECQ_ECLOSED, EXECQ_ENOMEM, EXECQ_EAGAIN.
+    execq_status submit(Node& node)
+    {
+        Worker* worker = Worker::current();
+        return worker != nullptr && &worker->executor() == this ? submit_inside(*worker, node)
+                                                                : submit_outside(node, node);
+    }
+    // Accepts all tasks of the batch, emptying it, or none.
     execq_status submit(TaskFifo& batch);
     void close(std::int32_t how);
     // EXECQ_OK, EXECQ_ETIMEDOUT, EXECQ_EINVAL (open), EXECQ_EDEADLK (own worker), EXECQ_EAGAIN (no thread to go on).
@@ -37,7 +58,7 @@ public:
 
     std::uint16_t id() const { return id_; }
     const char* name() const { return name_.c_str(); }
-    // Makes sure that a thread looks at the queue although the caller, a worker, is about to block; false if none can.
+    // Makes sure that a thread looks at the queues although the caller, a worker, is about to block; false if none can.
     // A worker without a frame is on its way there, or will be replaced: frames end before their task is settled.
     bool secure_thread();
     // True if the task, or everything here, was asked to stop.
@@ -46,47 +67,107 @@ public:
     // ---- for workers ----
     // The next task, with the executor's reference to it; null when the worker is to leave. Sleeps.
     Node* next_task(Worker& worker);
-    // Runs or cancels a task taken from the queue, unless somebody else did.
+    // Runs or cancels a task taken from a queue, unless somebody else did; takes its reference.
     void dispose(Worker& worker, Node& node);
+    // Runs a task that may still be queued, in a wait of the worker for it, unless somebody else did.
+    void run_in_place(Worker& worker, Node& node);
+    // Gives the waking bit back, if the worker was woken with it.
+    void arrive(Worker& worker);
     void worker_leaves(Worker& worker);
     void drop_use();
 
 private:
     enum class Mode : std::uint32_t { open, draining, canceling };
+    using TaskInbox = Inbox<TaskLink>;
 
-    Executor(const char* name, std::uint32_t max_threads, std::uint16_t id)
-        : name_(name), max_threads_(max_threads), id_(id)
-    {}
+    Executor(const ExecutorSpec& spec, std::uint16_t id);
     ~Executor();
+    Mode mode() const { return mode_.load(std::memory_order_acquire); }
 
-    bool accepts() const EXECQ_REQUIRES(mutex_);
-    execq_status start_worker() EXECQ_REQUIRES(mutex_);
-    // Takes up to n idle workers off the stack and starts threads for the rest; returns the idle ones, to be unparked.
-    Worker* staff(std::size_t n) EXECQ_REQUIRES(mutex_);
-    Worker* take_idle(std::size_t& n) EXECQ_REQUIRES(mutex_);
+    // ---- life (executor.cc) ----
+    execq_status start_worker(bool token) EXECQ_REQUIRES(mutex_);
+    execq_status start_waking_worker() EXECQ_REQUIRES(mutex_);
+    Worker* vacant_place() EXECQ_REQUIRES(mutex_);
+    void wake_all_idle() EXECQ_REQUIRES(mutex_);
     execq_status wait_for_threads(Deadline deadline);
     execq_status join_last(Deadline deadline);
+    void note_running();
     void cancel_leftovers();
-    static void unpark_all(Worker* idle);
-    Mode mode() const { return mode_.load(std::memory_order_acquire); }
+    // Visits every place that ever had a thread.
+    template <class Visit>
+    void for_each_worker(const Visit& visit) const
+    {
+        const std::uint32_t n = places_.load(std::memory_order_acquire);
+        for (std::uint32_t i = 0; i < n; ++i)
+            visit(*workers_[i]);
+    }
+    template <class Visit>
+    void while_paused(const Visit& visit) EXECQ_REQUIRES(mutex_);
+
+    // ---- scheduling (schedule.cc) ----
+    execq_status ensure_thread();
+    execq_status submit_inside(Worker& worker, Node& node);
+    execq_status submit_outside(Node& first, Node& last);
+    void push_forced(Node* const* nodes, std::uint32_t n);
+    void make_room(Worker& worker);
+    void empty_queues(Worker& worker);
+    bool work_visible() const;
+    void wake_if_wanted();
+    void wake_one();
+    Worker* take_idle() EXECQ_REQUIRES(mutex_);
+    void take_off_idle(Worker& worker) EXECQ_REQUIRES(mutex_);
+    Node* find_task(Worker& worker);
+    Node* take_turn(Worker& worker);
+    Node* find_foreign(Worker& worker);
+    Node* fetch(Worker& worker);
+    Node* steal_batch(Worker& worker, std::uint32_t share);
+    Node* steal_own(Worker& worker);
+    Node* keep_rest(Worker& worker, Node** nodes, std::uint32_t n);
+    bool rest(Worker& worker);
+    bool spin(Worker& worker);
+    enum class Rest { none, nap, sleep };
+    Rest lie_down(Worker& worker);
+    bool lie(Worker& worker);
+    bool nap(Worker& worker);
+    bool get_up(Worker& worker);
+    bool sleep(Worker& worker);
+    // What a worker does when it has slept for some time.
+    enum class Next { sleep_on, look, leave };
+    struct IdleStep {
+        std::int64_t after_ns;
+        Next (Executor::*act)(Worker&);
+    };
+    Next look_behind_fence(Worker& worker);
+    Next trim_memory(Worker& worker);
+    Next leave_if_spare(Worker& worker);
+    static std::array<IdleStep, 3> idle_steps(std::int64_t keepalive_ns);
 
     const std::string name_;
     const std::uint32_t max_threads_;
+    const std::uint32_t min_threads_;
+    const std::array<IdleStep, 3> idle_steps_;
     const std::uint16_t id_;
+    const std::uint32_t cpus_;
+    const std::uint32_t shards_;  // a power of two
+    const std::unique_ptr<TaskInbox[]> inboxes_;
+    // The first places_ are set, and stay.
+    const std::unique_ptr<std::unique_ptr<Worker>[]> workers_;
+    // Written under mutex_; read by workers without it, to see a cancellation.
+    std::atomic<Mode> mode_{Mode::open};
+    // Written under mutex_; only grows.
+    std::atomic<std::uint32_t> places_{0};
 
-    Mutex mutex_;
-    TaskFifo queue_ EXECQ_GUARDED_BY(mutex_);
-    HookList<Worker> workers_ EXECQ_GUARDED_BY(mutex_);
-    Worker* idle_ EXECQ_GUARDED_BY(mutex_) = nullptr;     // last in, first out: the warmest stack
-    std::uint32_t started_ EXECQ_GUARDED_BY(mutex_) = 0;  // threads ever, for their names
+    // Who is awake; join() sleeps on its threads.
+    Roster<> roster_;
+
+    alignas(64) Mutex mutex_;
+    bool somebody_naps_ EXECQ_GUARDED_BY(mutex_) = false;
+    HookList<Worker> idle_ EXECQ_GUARDED_BY(mutex_);      // the last to fall asleep, with the warmest stack, in front
+    std::uint32_t leaving_ EXECQ_GUARDED_BY(mutex_) = 0;  // threads that left after their keepalive, and still count
     // Each leaving worker joins the one that left before it; the last one is joined by join() or detached.
     bool has_left_ EXECQ_GUARDED_BY(mutex_) = false;
     pthread_t left_ EXECQ_GUARDED_BY(mutex_){};
 
-    // Written under mutex_; read by workers without it, to see a cancellation.
-    std::atomic<Mode> mode_{Mode::open};
-    // Workers that have not signed off. Written under mutex_; join() sleeps on it.
-    std::atomic<std::uint32_t> threads_{0};
     // 1 while a join() waits for the last thread; written under mutex_, others sleep on it.
     std::atomic<std::uint32_t> joining_{0};
     std::atomic<std::uint32_t> handles_{1};

@@ -4,28 +4,17 @@
 
 namespace execq::core {
 
-namespace {
-
-// Owned by the innermost FailureScope of this thread.
-thread_local Error* failure = nullptr;
-
-void replace_failure(Error* error)
+void FailureScope::replace(Error* error)
 {
-    if (Error* before = std::exchange(failure, error))
+    if (Error* before = std::exchange(failure_, error))
         before->release();
 }
 
-}  // namespace
-
-void set_failure(std::int32_t code, const char* message) { replace_failure(Error::make(code, message)); }
-
-FailureScope::FailureScope() : outer_(std::exchange(failure, nullptr)) {}
-
-FailureScope::~FailureScope() { replace_failure(outer_); }
+void set_failure(std::int32_t code, const char* message) { FailureScope::replace(Error::make(code, message)); }
 
 Error* FailureScope::take(std::int32_t code)
 {
-    Error* error = std::exchange(failure, nullptr);
+    Error* error = std::exchange(failure_, nullptr);
     if (error == nullptr || error->code() == code)
         return error;
     error->release();

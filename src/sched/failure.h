@@ -14,8 +14,16 @@ void set_failure(std::int32_t code, const char* message);
 // One body's failure. A body that is run in place, inside another, does not disturb what that one said.
 class FailureScope {
 public:
-    FailureScope();
-    ~FailureScope();
+    FailureScope() : outer_(failure_)
+    {
+        if (outer_ != nullptr) [[unlikely]]
+            failure_ = nullptr;
+    }
+    ~FailureScope()
+    {
+        if (failure_ != outer_) [[unlikely]]
+            replace(outer_);
+    }
     FailureScope(const FailureScope&) = delete;
     FailureScope& operator=(const FailureScope&) = delete;
 
@@ -23,7 +31,12 @@ public:
     static Error* take(std::int32_t code);
 
 private:
-    Error* outer_;
+    friend void set_failure(std::int32_t code, const char* message);
+    static void replace(Error* error);
+
+    // Owned by the innermost scope of this thread.
+    [[gnu::tls_model("initial-exec")]] static inline thread_local constinit Error* failure_ = nullptr;
+    Error* const outer_;
 };
 
 }  // namespace execq::core

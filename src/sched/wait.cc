@@ -37,7 +37,7 @@ execq_status wait_for(Node& node, Deadline deadline)
     run_queued();
     Worker* worker = Worker::current();
     if (worker != nullptr && may_run_here(*worker, node, deadline))
-        worker->executor().dispose(*worker, node);
+        worker->executor().run_in_place(*worker, node);
     // Before the look: of two workers that are about to wait, one sees the other.
     const Worker::WaitScope waits(worker);
     if (worker != nullptr && !deadline.only_look() && !node.done() && would_deadlock(*worker, node))

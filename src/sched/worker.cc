@@ -4,8 +4,6 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
-#include <new>
-#include <optional>
 
 #include "base/unwind.h"
 #include "sched/executor.h"
@@ -15,17 +13,15 @@ namespace execq::core {
 
 namespace {
 
-thread_local Worker* current_worker = nullptr;
-
 constexpr std::size_t thread_name_size = 16;
 
 // Ends a task that returned EXECQ_ECANCELED after a request to stop.
-void settle_stopped(Node& node, Error* error)
+void settle_stopped(Node& node, Error* error, Reference reference)
 {
     node.request_cancel(EXECQ_REASON_SHUTDOWN);  // names the reason where only the executor was asked
     if (error != nullptr)
         error->release();
-    node.settle_canceled();
+    node.settle_canceled(reference);
 }
 
 }  // namespace
@@ -33,46 +29,44 @@ void settle_stopped(Node& node, Error* error)
 // Puts a frame on the worker for as long as its body runs.
 class FrameScope {
 public:
-    FrameScope(Worker& worker, Node& node) : worker_(worker), frame_{&node, coarse_now_ns(), worker.top_}
+    FrameScope(Worker& worker, Node& node, bool plain)
+        : worker_(worker),
+          frame_{&node, !plain && node.named() ? coarse_now_ns() : 0, worker.top_.load(std::memory_order_relaxed)}
     {
-        set_top(&frame_);
+        worker_.top_.store(&frame_, std::memory_order_release);
     }
-    ~FrameScope() { set_top(frame_.outer); }
+    ~FrameScope()
+    {
+        if (running_)
+            end();
+    }
     FrameScope(const FrameScope&) = delete;
     FrameScope& operator=(const FrameScope&) = delete;
 
-private:
-    void set_top(Frame* frame)
+    void end()
     {
-        const MutexLock lock(worker_.frames_mutex_);
-        worker_.top_ = frame;
+        worker_.lock_.as_owner(
+            [worker = &worker_, outer = frame_.outer] { worker->top_.store(outer, std::memory_order_release); });
+        running_ = false;
     }
 
+private:
     Worker& worker_;
     Frame frame_;
+    bool running_ = true;
 };
 
-Worker* Worker::current() { return current_worker; }
-
-execq_status Worker::start(Executor& executor, std::uint32_t number, Worker** out)
+execq_status Worker::start()
 {
-    auto* worker = new (std::nothrow) Worker(executor, number);
-    if (worker == nullptr)
-        return EXECQ_ENOMEM;
     // The new thread inherits the mask: workers never run the program's signal handlers.
     sigset_t all;
     sigset_t before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pthread_t thread{};
-    const int error = pthread_create(&thread, nullptr, thread_main, worker);
+    const int error = pthread_create(&thread, nullptr, thread_main, this);
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    if (error != 0) {
-        delete worker;
-        return EXECQ_EAGAIN;
-    }
-    *out = worker;
-    return EXECQ_OK;
+    return error == 0 ? EXECQ_OK : EXECQ_EAGAIN;
 }
 
 // Not noexcept: pthread_exit in a task unwinds through here, and the destructor below still signs the worker off.
@@ -82,15 +76,14 @@ void* Worker::thread_main(void* argument)
         Worker* worker;
         ~Leave()
         {
-            current_worker = nullptr;
+            current_ = nullptr;
             Executor& executor = worker->executor_;
-            executor.worker_leaves(*worker);
-            delete worker;
+            executor.worker_leaves(*worker);  // from here on the place is somebody else's
             executor.drop_use();
         }
     };
     const Leave leave{static_cast<Worker*>(argument)};
-    current_worker = leave.worker;
+    current_ = leave.worker;
     leave.worker->note_stack();
     leave.worker->name_thread();
     leave.worker->work();
@@ -99,62 +92,71 @@ void* Worker::thread_main(void* argument)
 
 void Worker::work()
 {
-    while (Node* node = executor_.next_task(*this)) {
-        // The executor's reference: given back however the body ends.
-        struct Release {
-            Node* node;
-            ~Release() { node->release(); }
-        };
-        const Release release{node};
+    executor_.arrive(*this);
+    while (Node* node = executor_.next_task(*this))
         executor_.dispose(*this, *node);
-    }
 }
 
-void Worker::run(Node& node)
+void Worker::run(Node& node, Node::Start start, Reference reference)
 {
+    const bool plain = start == Node::Start::alone;
     void* value = nullptr;
     std::int32_t code = 0;
     Error* error = nullptr;
-    std::optional<FrameScope> frame(std::in_place, *this, node);
-    try {
-        const FailureScope failure;
-        code = node.fn()(node.task_env(), &value);
-        if (code != 0)
-            error = FailureScope::take(code);
-    } catch (const std::exception& exception) {
-        code = EXECQ_EEXCEPTION;
-        error = Error::make(code, exception.what());
-    } catch (...) {
-        if (is_thread_exit()) {  // this task and those around it fail, the thread goes
-            node.drop_env();
-            frame.reset();
-            node.settle_code(EXECQ_EEXITED);
-            throw;
+    {
+        FrameScope frame(*this, node, plain);
+        try {
+            const FailureScope failure;
+            code = node.fn()(node.task_env(), &value);
+            if (code != 0) [[unlikely]]
+                error = FailureScope::take(code);
+        } catch (const std::exception& exception) {
+            code = EXECQ_EEXCEPTION;
+            error = Error::make(code, exception.what());
+        } catch (...) {
+            if (is_thread_exit()) {  // this task and those around it fail, the thread goes
+                node.drop_env();
+                frame.end();
+                node.settle_code(EXECQ_EEXITED, reference);
+                throw;
+            }
+            code = EXECQ_EEXCEPTION;
         }
-        code = EXECQ_EEXCEPTION;
+        if (!plain)
+            node.drop_env();
     }
-    node.drop_env();
-    frame.reset();
-    if (code == 0)
-        node.settle_value(value);
-    else if (code == EXECQ_ECANCELED && executor_.stop_requested(node))
-        settle_stopped(node, error);
-    else if (error != nullptr)
-        node.settle_error(error);
+    if (plain && code == 0) [[likely]]
+        node.free_alone();
+    else if (code == 0)
+        node.settle_value(value, reference);
     else
-        node.settle_code(code);
+        settle_failed(node, code, error, reference);
+}
+
+void Worker::settle_failed(Node& node, std::int32_t code, Error* error, Reference reference)
+{
+    if (code == EXECQ_ECANCELED && executor_.stop_requested(node))
+        settle_stopped(node, error, reference);
+    else if (error != nullptr)
+        node.settle_error(error, reference);
+    else
+        node.settle_code(code, reference);
 }
 
 bool Worker::is_running(const Node& node) const
 {
-    for (const Frame* frame = top_; frame != nullptr; frame = frame->outer) {
+    for (const Frame* frame = top_.load(std::memory_order_relaxed); frame != nullptr; frame = frame->outer) {
         if (frame->node == &node)
             return true;
     }
     return false;
 }
 
-Node* Worker::top_node() const { return top_ != nullptr ? top_->node : nullptr; }
+Node* Worker::top_node() const
+{
+    const Frame* top = top_.load(std::memory_order_relaxed);
+    return top != nullptr ? top->node : nullptr;
+}
 
 void Worker::note_stack()
 {

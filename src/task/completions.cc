@@ -64,12 +64,12 @@ bool needs_record(const Completion& completion)
 
 // ---- before publication ----
 
-// No read-modify-write is needed to count a reference while nobody else knows the node.
+// No read-modify-write is needed while nobody else knows the node.
 void Node::preset_inside(const Completion& completion)
 {
     fill(*this, completion);
     completions_.store(reinterpret_cast<std::uintptr_t>(completion.port), std::memory_order_relaxed);
-    state_.store(state_.load(std::memory_order_relaxed) + one_reference, std::memory_order_relaxed);
+    state_.store(state_.load(std::memory_order_relaxed) | registered_flag | preset_flag, std::memory_order_relaxed);
 }
 
 HeapRegistration* Node::preset_record(const Completion& completion)
@@ -77,7 +77,7 @@ HeapRegistration* Node::preset_record(const Completion& completion)
     HeapRegistration* record = make_record(*this, completion);
     if (record != nullptr) {
         completions_.store(reinterpret_cast<std::uintptr_t>(record) | chain_bit, std::memory_order_relaxed);
-        state_.store(state_.load(std::memory_order_relaxed) + one_reference, std::memory_order_relaxed);
+        state_.store(state_.load(std::memory_order_relaxed) | registered_flag | preset_flag, std::memory_order_relaxed);
     }
     return record;
 }
@@ -88,14 +88,27 @@ execq_status Node::register_completion(const Completion& completion)
 {
     if (completion.port != nullptr && !completion.port->begin_use())
         return EXECQ_ECLOSED;
-    retain();
-    const execq_status status = needs_record(completion) ? register_record(completion) : register_inside(completion);
+    // A node that is done has no use for its own room, which a delivered registration may still be in.
+    const bool inside = announce_registration() && !needs_record(completion);
+    const execq_status status = inside ? register_inside(completion) : register_record(completion);
     if (status != EXECQ_OK) {
         release();
         if (completion.port != nullptr)
             completion.port->end_use();
     }
     return status;
+}
+
+// Takes the registration's reference, and has settle() look at completions_, which a node that is done no longer does.
+bool Node::announce_registration()
+{
+    std::uint64_t word = state_.load(std::memory_order_relaxed);
+    for (;;) {
+        const bool pending = !is_done(phase_of(word));
+        const std::uint64_t announced = (word | (pending ? registered_flag : 0)) + one_reference;
+        if (state_.compare_exchange_weak(word, announced, std::memory_order_acq_rel, std::memory_order_relaxed))
+            return pending;
+    }
 }
 
 execq_status Node::register_inside(const Completion& completion)
@@ -136,7 +149,9 @@ execq_status Node::register_record(const Completion& completion)
 execq_status Node::publish(HeapRegistration& record)
 {
     HeapRegistration* moved = nullptr;
-    std::uintptr_t seen = completions_.load(std::memory_order_acquire);
+    // With the flag found, settle() will look here; without it the node was done before and nobody will.
+    const bool alone = (state_.load(std::memory_order_acquire) & registered_flag) == 0;
+    std::uintptr_t seen = alone ? closed : completions_.load(std::memory_order_acquire);
     for (;;) {
         if (seen == closed) {
             delete moved;

@@ -35,25 +35,25 @@ private:
 
 // ---- making and freeing ----
 
-// One allocation: the node, then, if extended, its Extension, the copy of env, the name.
-Node* Node::allocate(std::uint64_t references, Phase phase, const char* name, std::size_t env_size, bool extended)
+// One allocation: the node, its Extension, the copy of env, the name.
+Node* Node::make_extended(std::uint64_t word, const TaskSpec& spec)
 {
     const std::size_t env_at = rounded(cache_line + sizeof(Extension), env_alignment);
-    const std::size_t name_size = name != nullptr ? std::strlen(name) + 1 : 0;
+    const std::size_t env_size = spec.env_size;
+    const std::size_t name_size = spec.name != nullptr ? std::strlen(spec.name) + 1 : 0;
     if (env_size > std::numeric_limits<std::size_t>::max() / 2 - env_at - name_size)
         return nullptr;
-    const std::size_t size = extended ? env_at + env_size + name_size : cache_line;
-    void* memory = std::aligned_alloc(cache_line, rounded(size, cache_line));
+    auto* memory =
+        static_cast<char*>(std::aligned_alloc(cache_line, rounded(env_at + env_size + name_size, cache_line)));
     if (memory == nullptr)
         return nullptr;
-    Node* node = new (memory) Node(references, phase, extended);
-    if (extended) {
-        auto* extension = new (static_cast<char*>(memory) + cache_line) Extension;
-        if (name != nullptr)
-            extension->name =
-                static_cast<char*>(std::memcpy(static_cast<char*>(memory) + env_at + env_size, name, name_size));
-    }
-    return node;
+    void* env = env_size != 0 ? std::memcpy(memory + env_at, spec.env, env_size) : spec.env;
+    auto* extension = new (memory + cache_line) Extension;
+    extension->drop = spec.drop;
+    extension->drop_result = spec.drop_result;
+    if (spec.name != nullptr)
+        extension->name = static_cast<char*>(std::memcpy(memory + env_at + env_size, spec.name, name_size));
+    return new (memory) Node(word | extended_flag, spec.fn, env);
 }
 
 Node::Extension& Node::extension() const
@@ -62,51 +62,24 @@ Node::Extension& Node::extension() const
     return *std::launder(reinterpret_cast<Extension*>(behind));
 }
 
-Node* Node::make_task(const TaskSpec& spec, std::uint32_t future_references)
-{
-    const bool extended =
-        spec.drop != nullptr || spec.drop_result != nullptr || spec.name != nullptr || spec.env_size != 0;
-    Node* node = allocate(std::uint64_t{1} + future_references, Phase::pending, spec.name, spec.env_size, extended);
-    if (node == nullptr)
-        return nullptr;
-    void* env = spec.env;
-    if (extended) {
-        node->extension().drop = spec.drop;
-        node->extension().drop_result = spec.drop_result;
-        if (spec.env_size != 0) {
-            char* copy = reinterpret_cast<char*>(node) + rounded(cache_line + sizeof(Extension), env_alignment);
-            env = std::memcpy(copy, spec.env, spec.env_size);
-        }
-    }
-    node->outcome_.store(reinterpret_cast<std::uintptr_t>(spec.fn), std::memory_order_relaxed);
-    node->Registration::next = static_cast<Link*>(env);
-    return node;
-}
-
 Node* Node::make_promise(execq_drop_fn drop_result, const char* name)
 {
-    Node* node = allocate(2, Phase::running, name, 0, true);
-    if (node != nullptr)
-        node->extension().drop_result = drop_result;
-    return node;
+    TaskSpec spec;
+    spec.drop_result = drop_result;
+    spec.name = name;
+    return make_extended(2 * one_reference | static_cast<std::uint64_t>(Phase::running), spec);
 }
 
-void Node::discard()
-{
-    this->~Node();
-    std::free(this);
-}
+void Node::discard() { free_memory(state_.load(std::memory_order_relaxed)); }
 
-void Node::destroy()
+void Node::drop_outcome(std::uint64_t word)
 {
-    const Phase phase = phase_of(state_.load(std::memory_order_relaxed));
     const std::uintptr_t outcome = outcome_.load(std::memory_order_relaxed);
-    const bool taken = (state_.load(std::memory_order_relaxed) & taken_flag) != 0;
+    const Phase phase = phase_of(word);
     if (phase == Phase::failed && (outcome & 1) == 0)
         reinterpret_cast<Error*>(outcome)->release();
-    if (phase == Phase::ok && !taken && extended())
+    if (phase == Phase::ok && (word & taken_flag) == 0)
         call_drop(extension().drop_result, reinterpret_cast<void*>(outcome));
-    discard();
 }
 
 const char* Node::name() const { return extended() ? extension().name : ""; }
@@ -122,7 +95,7 @@ bool Node::move(Phase from, Phase to)
 {
     std::uint64_t word = state_.load(std::memory_order_relaxed);
     while (phase_of(word) == from) {
-        const std::uint64_t moved = (word & ~phase_mask) | static_cast<std::uint64_t>(to);
+        const std::uint64_t moved = with_phase(word, to);
         if (state_.compare_exchange_weak(word, moved, std::memory_order_acq_rel, std::memory_order_relaxed))
             return true;
     }
@@ -133,7 +106,7 @@ bool Node::try_claim_cancel(std::int32_t reason)
 {
     std::uint64_t word = state_.load(std::memory_order_relaxed);
     while (phase_of(word) == Phase::pending) {
-        std::uint64_t moved = (word & ~phase_mask) | static_cast<std::uint64_t>(Phase::settling);
+        std::uint64_t moved = with_phase(word, Phase::settling);
         if ((word & cancel_flag) == 0)
             moved |= cancel_flag | static_cast<std::uint64_t>(reason) << reason_shift;
         if (state_.compare_exchange_weak(word, moved, std::memory_order_acq_rel, std::memory_order_relaxed))
@@ -155,27 +128,30 @@ bool Node::request_cancel(std::int32_t reason)
     return false;
 }
 
-void Node::drop_env()
-{
-    if (extended())
-        call_drop(extension().drop, task_env());
-}
+void Node::call_extension_drop() { call_drop(extension().drop, task_env()); }
 
-void Node::settle(Phase phase, std::uintptr_t outcome)
+void Node::settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome, Reference reference)
 {
     const ErrnoKeeper keeper;
     outcome_.store(outcome, std::memory_order_relaxed);  // published by the release below
-    std::uint64_t word = state_.load(std::memory_order_relaxed);
-    while (!state_.compare_exchange_weak(word, (word & ~phase_mask) | static_cast<std::uint64_t>(phase),
-                                         std::memory_order_acq_rel, std::memory_order_relaxed)) {
-    }
+    std::uint64_t settled = 0;
+    do {
+        settled = with_phase(word, phase);
+        if (reference == Reference::give && (word & registered_flag) == 0)
+            settled -= one_reference;
+    } while (!state_.compare_exchange_weak(word, settled, std::memory_order_acq_rel, std::memory_order_acquire));
+    // Without a reference left to us the node may be gone: from here on only its address is used.
     if ((word & waiter_flag) != 0)
         futex_wake_all(futex_word());
     if ((word & lot_flag) != 0)
-        tell_lot(*this);
-    // With no reference but the caller's, nobody can have registered anything, now or later.
-    if (word >> reference_shift != 1)
+        tell_lot(this);
+    if ((word & registered_flag) != 0) {
         hand_over(completions_.exchange(closed, std::memory_order_acq_rel));
+        if (reference == Reference::give && (word & preset_flag) == 0)
+            release();
+    } else if (settled >> reference_shift == 0) {
+        destroy();
+    }
 }
 
 // ---- outcome ----

@@ -10,22 +10,27 @@
 // settle() is called exactly once; after it the outcome is immutable but for `taken` and the error's materialisation.
 //
 // The state word also holds flags, the id of the executor that holds the task, and the reference count (upper half), so
-// that waiters can sleep on the lower half and are not disturbed by references.
+// that waiters can sleep on the lower half and are not disturbed by references. Who holds the only reference is alone
+// with the node: a task that nobody has a handle of needs no read-modify-write from its submission to its end.
 //
 // The room for one registration is the base Registration; its link is the task's env until the body ended.
 // completions_ holds the registrations (see registration.h): empty, busy (somebody fills the inside one), the inside
-// one, a chain of heap ones, or closed. settle() swaps in closed; who registers later finds that and delivers itself.
+// one, a chain of heap ones, or closed. Who registers first sets a flag in the state word. settle() swaps in closed if
+// it finds that flag; who registers and finds the node done, or closed, delivers by itself.
 #pragma once
 
 #include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
+#include <new>
 
 #include "execq/future.h"
 #include "execq/promise.h"
 #include "execq/types.h"
 #include "task/error.h"
+#include "task/node_pool.h"
 #include "task/registration.h"
 
 namespace execq::core {
@@ -42,13 +47,29 @@ struct TaskSpec {
 
 enum class Phase : std::uint64_t { pending = 0, running = 1, settling = 2, ok = 3, failed = 4, canceled = 5 };
 
-// The link that belongs to the executor's queue, which may still hold a canceled node while it is being delivered.
-struct TaskLink : Link {};
+// The link that belongs to the executor's queues, which may still hold a canceled node while it is being delivered.
+struct TaskLink {
+    std::atomic<TaskLink*> next{nullptr};
+};
+
+// Whether a step takes over the caller's reference.
+enum class Reference { keep, give };
 
 class Node : public TaskLink, public Registration {  // the order is relied on: see Registration
 public:
-    // One reference for the executor and `future_references` more. Null where memory is out.
-    static Node* make_task(const TaskSpec& spec, std::uint32_t future_references);
+    // One reference for the executor, whose id it gets, and `future_references` more. Null where memory is out.
+    static Node* make_task(const TaskSpec& spec, std::uint32_t future_references, std::uint16_t executor_id = 0)
+    {
+        const std::uint64_t word = first_word(future_references, executor_id);
+        const bool plain =
+            spec.drop == nullptr && spec.drop_result == nullptr && spec.name == nullptr && spec.env_size == 0;
+        return plain ? make_plain(word, spec.fn, spec.env) : make_extended(word, spec);
+    }
+    // The same for a task with nothing but a body and its env.
+    static Node* make_task(execq_fn fn, void* env, std::uint32_t future_references, std::uint16_t executor_id)
+    {
+        return make_plain(first_word(future_references, executor_id), fn, env);
+    }
     // One reference for all holders of the promise together, and one for the future.
     static Node* make_promise(execq_drop_fn drop_result, const char* name);
 
@@ -56,7 +77,8 @@ public:
     void retain() { state_.fetch_add(one_reference, std::memory_order_relaxed); }
     void release()
     {
-        if (state_.fetch_sub(one_reference, std::memory_order_acq_rel) >> reference_shift == 1)
+        if (state_.load(std::memory_order_acquire) >> reference_shift == 1 ||
+            state_.fetch_sub(one_reference, std::memory_order_acq_rel) >> reference_shift == 1)
             destroy();
     }
 
@@ -70,14 +92,12 @@ public:
         return static_cast<std::uint16_t>(state_.load(std::memory_order_relaxed) >> executor_shift);
     }
     const char* name() const;  // "" if none; lives as long as the node
+    bool named() const { return extended() && name()[0] != '\0'; }
 
     // ---- before the task is published (its maker only) ----
-    void set_executor_id(std::uint16_t id)
-    {
-        state_.fetch_or(std::uint64_t{id} << executor_shift, std::memory_order_relaxed);
-    }
     // Registers a completion with a port, for which the caller has counted a use: in the room inside, or in a record,
     // which the caller has to list and, with the node, to free if the node is not accepted. Null: no memory.
+    // It will own the reference of the one who settles.
     void preset_inside(const Completion& completion);
     HeapRegistration* preset_record(const Completion& completion);
     // Undoes make_task: frees the node, calls nothing.
@@ -85,6 +105,28 @@ public:
 
     // ---- transitions ----
     [[nodiscard]] bool try_start() { return move(Phase::pending, Phase::running); }
+    // The same for the executor, once it has taken the task from its queue. Alone: nobody has a handle, nobody is to be
+    // told, and nothing is to be dropped, now or later; the state is left as it is.
+    enum class Start { lost, won, alone };
+    [[nodiscard]] Start start_taken()
+    {
+        constexpr std::uint64_t asks = ~std::uint64_t{0} << reference_shift | phase_mask | preset_flag | extended_flag;
+        const std::uint64_t word = state_.load(std::memory_order_acquire);
+        if ((word & asks) == (one_reference | static_cast<std::uint64_t>(Phase::pending))) [[likely]]
+            return Start::alone;
+        if (word >> reference_shift != 1)
+            return try_start() ? Start::won : Start::lost;
+        if (phase_of(word) != Phase::pending)
+            return Start::lost;
+        state_.store(with_phase(word, Phase::running), std::memory_order_relaxed);
+        return Start::won;
+    }
+    // After a start alone: the end of a task that succeeded.
+    void free_alone()
+    {
+        this->~Node();
+        node_pool::free(this);
+    }
     [[nodiscard]] bool try_claim_cancel(std::int32_t reason);
     [[nodiscard]] bool try_claim_promise() { return move(Phase::running, Phase::settling); }
     // Asks to stop; the first reason stays. False if the node is done, or about to be.
@@ -94,13 +136,27 @@ public:
     execq_fn fn() const { return reinterpret_cast<execq_fn>(outcome_.load(std::memory_order_relaxed)); }
     void* task_env() const { return Registration::next; }
     // Winner of try_start() or try_claim_cancel() only: ends the ownership of env.
-    void drop_env();
+    void drop_env()
+    {
+        if (extended()) [[unlikely]]
+            call_extension_drop();
+    }
 
-    // Publishes the outcome, wakes the waiters, hands every registration over. The caller keeps its reference.
-    void settle_value(void* value) { settle(Phase::ok, reinterpret_cast<std::uintptr_t>(value)); }
-    void settle_error(Error* error) { settle(Phase::failed, reinterpret_cast<std::uintptr_t>(error)); }
-    void settle_code(std::int32_t code) { settle(Phase::failed, tag_code(code)); }
-    void settle_canceled() { settle(Phase::canceled, 0); }
+    // Publishes the outcome, wakes the waiters, hands every registration over. A preset registration takes the caller's
+    // reference in any case.
+    void settle_value(void* value, Reference reference = Reference::keep)
+    {
+        settle(Phase::ok, reinterpret_cast<std::uintptr_t>(value), reference);
+    }
+    void settle_error(Error* error, Reference reference = Reference::keep)
+    {
+        settle(Phase::failed, reinterpret_cast<std::uintptr_t>(error), reference);
+    }
+    void settle_code(std::int32_t code, Reference reference = Reference::keep)
+    {
+        settle(Phase::failed, tag_code(code), reference);
+    }
+    void settle_canceled(Reference reference = Reference::keep) { settle(Phase::canceled, 0, reference); }
 
     // ---- outcome (any thread, once done) ----
     execq_status result(void** value) const;
@@ -135,26 +191,45 @@ private:
     };
 
     static constexpr std::uint64_t phase_mask = 0x7;
-    static constexpr std::uint64_t cancel_flag = 1U << 3;     // set by request_cancel and try_claim_cancel
-    static constexpr unsigned reason_shift = 4;               // three bits, set together with cancel_flag
-    static constexpr std::uint64_t waiter_flag = 1U << 7;     // somebody sleeps on the word; set by waiters
-    static constexpr std::uint64_t lot_flag = 1U << 8;        // somebody waits in the wait lot; set by waiters
-    static constexpr std::uint64_t taken_flag = 1U << 9;      // the value was taken; set by take()
-    static constexpr std::uint64_t extended_flag = 1U << 10;  // an Extension follows; set by the maker
-    static constexpr unsigned executor_shift = 16;            // 16 bits, set by the maker
+    static constexpr std::uint64_t cancel_flag = 1U << 3;       // set by request_cancel and try_claim_cancel
+    static constexpr unsigned reason_shift = 4;                 // three bits, set together with cancel_flag
+    static constexpr std::uint64_t waiter_flag = 1U << 7;       // somebody sleeps on the word; set by waiters
+    static constexpr std::uint64_t lot_flag = 1U << 8;          // somebody waits in the wait lot; set by waiters
+    static constexpr std::uint64_t taken_flag = 1U << 9;        // the value was taken; set by take()
+    static constexpr std::uint64_t extended_flag = 1U << 10;    // an Extension follows; set by the maker
+    static constexpr std::uint64_t registered_flag = 1U << 11;  // somebody registered a completion; set by them
+    static constexpr std::uint64_t preset_flag = 1U << 12;      // the maker did; set by the maker
+    static constexpr unsigned executor_shift = 16;              // 16 bits, set by the maker
     static constexpr unsigned reference_shift = 32;
     static constexpr std::uint64_t one_reference = std::uint64_t{1} << reference_shift;
 
     // completions_: these, or the address of a Port (inside one; no port: inside_done), or of a HeapRegistration | 1.
     static constexpr std::uintptr_t empty = 0, busy = 2, inside_done = 4, closed = 6, chain_bit = 1;
 
-    Node(std::uint64_t references, Phase phase, bool extended)
-        : state_(references * one_reference | static_cast<std::uint64_t>(phase) | (extended ? extended_flag : 0))
-    {}
+    Node(std::uint64_t word, execq_fn body, void* body_env)
+        : state_(word), outcome_(reinterpret_cast<std::uintptr_t>(body))
+    {
+        Registration::next = static_cast<Link*>(body_env);
+    }
     ~Node() = default;
 
-    static Node* allocate(std::uint64_t references, Phase phase, const char* name, std::size_t env_size, bool extended);
+    static std::uint64_t first_word(std::uint32_t future_references, std::uint16_t executor_id)
+    {
+        return (std::uint64_t{1} + future_references) * one_reference | std::uint64_t{executor_id} << executor_shift |
+               static_cast<std::uint64_t>(Phase::pending);
+    }
+    static Node* make_plain(std::uint64_t word, execq_fn fn, void* env)
+    {
+        void* memory = node_pool::allocate();
+        return memory != nullptr ? new (memory) Node(word, fn, env) : nullptr;
+    }
+    static Node* make_extended(std::uint64_t word, const TaskSpec& spec);
+    void call_extension_drop();
     static Phase phase_of(std::uint64_t word) { return static_cast<Phase>(word & phase_mask); }
+    static std::uint64_t with_phase(std::uint64_t word, Phase phase)
+    {
+        return (word & ~phase_mask) | static_cast<std::uint64_t>(phase);
+    }
     static std::uintptr_t tag_code(std::int32_t code)
     {
         return (static_cast<std::uintptr_t>(static_cast<std::uint32_t>(code)) << 1) | 1;
@@ -163,12 +238,49 @@ private:
     Extension& extension() const;
     bool move(Phase from, Phase to);
     bool set_flag(std::uint64_t flag, std::uint64_t& word);
-    void settle(Phase phase, std::uintptr_t outcome);
+    void settle(Phase phase, std::uintptr_t outcome, Reference reference)
+    {
+        const std::uint64_t word = state_.load(std::memory_order_acquire);
+        if (reference == Reference::give && word >> reference_shift == 1)
+            settle_alone(word, phase, outcome);
+        else
+            settle_shared(word, phase, outcome, reference);
+    }
+    void settle_alone(std::uint64_t word, Phase phase, std::uintptr_t outcome)
+    {
+        // relaxed: nobody can look before the registration's port has published the node.
+        outcome_.store(outcome, std::memory_order_relaxed);
+        state_.store(with_phase(word, phase), std::memory_order_relaxed);
+        if ((word & preset_flag) == 0) {
+            destroy();
+            return;
+        }
+        const std::uintptr_t preset = completions_.load(std::memory_order_relaxed);
+        completions_.store(closed, std::memory_order_relaxed);
+        hand_over(preset);
+    }
+    void settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome, Reference reference);
     void hand_over(std::uintptr_t completions);
+    bool announce_registration();
     execq_status register_inside(const Completion& completion);
     execq_status register_record(const Completion& completion);
     execq_status publish(HeapRegistration& record);
-    void destroy();
+    void destroy()
+    {
+        const std::uint64_t word = state_.load(std::memory_order_relaxed);
+        if ((word & extended_flag) != 0 || phase_of(word) == Phase::failed) [[unlikely]]
+            drop_outcome(word);
+        free_memory(word);
+    }
+    void drop_outcome(std::uint64_t word);
+    void free_memory(std::uint64_t word)
+    {
+        this->~Node();
+        if ((word & extended_flag) != 0) [[unlikely]]
+            std::free(this);
+        else
+            node_pool::free(this);
+    }
 
     // See the top of the file. Phases: the winner of a step; flags: as noted at each; references: every holder.
     std::atomic<std::uint64_t> state_;
@@ -182,7 +294,55 @@ private:
 static_assert(sizeof(Node) <= 64, "a node is one cache line");
 static_assert(std::endian::native == std::endian::little && sizeof(void*) == 8, "futex word: the state's lower half");
 
-using TaskFifo = Fifo<Node, TaskLink>;
+// Tasks on their way to an executor, first in, first out.
+class TaskFifo {
+public:
+    bool empty() const { return size_ == 0; }
+    std::size_t size() const { return size_; }
+    Node& first() const { return *first_; }
+    Node& last() const { return *last_; }
+
+    void push(Node& node)
+    {
+        node.TaskLink::next.store(nullptr, std::memory_order_relaxed);
+        if (empty())
+            first_ = &node;
+        else
+            last_->TaskLink::next.store(&node, std::memory_order_relaxed);
+        last_ = &node;
+        ++size_;
+    }
+
+    Node* pop()
+    {
+        if (empty())
+            return nullptr;
+        Node* node = first_;
+        first_ = after(*node);
+        --size_;
+        return node;
+    }
+
+    template <class Visit>
+    void for_each(const Visit& visit) const
+    {
+        Node* node = first_;
+        for (std::size_t left = size_; left != 0; --left) {
+            visit(*node);
+            node = after(*node);
+        }
+    }
+
+private:
+    static Node* after(const Node& node)
+    {
+        return static_cast<Node*>(node.TaskLink::next.load(std::memory_order_relaxed));
+    }
+
+    Node* first_ = nullptr;
+    Node* last_ = nullptr;
+    std::size_t size_ = 0;
+};
 
 inline execq_future* future_of(Node* node) { return reinterpret_cast<execq_future*>(node); }
 inline Node* core_of(execq_future* future) { return reinterpret_cast<Node*>(future); }

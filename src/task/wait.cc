@@ -12,10 +12,15 @@
 #include "base/futex.h"
 #include "base/immortal.h"
 #include "base/links.h"
+#include "base/spin.h"
 
 namespace execq::core {
 
 namespace {
+
+// What is about to end is not worth a sleep: two wake-ups on different processors take longer than this.
+constexpr std::int64_t spin_ns = 20'000;
+constexpr unsigned spin_pauses = 4;
 
 struct Ticket : Hook {
     const Node* node = nullptr;
@@ -28,7 +33,7 @@ struct alignas(64) Bucket {
     HookList<Ticket> tickets EXECQ_GUARDED_BY(mutex);
 };
 
-Bucket& bucket_of(const Node* node)
+Bucket& bucket_of(const void* node)
 {
     static Immortal<std::array<Bucket, 64>> buckets;
     std::array<Bucket, 64>& all = *buckets;
@@ -63,12 +68,12 @@ bool find_done(Node* const* nodes, std::size_t n, std::size_t* index)
 
 }  // namespace
 
-void tell_lot(const Node& node)
+void tell_lot(const void* node)
 {
-    Bucket& bucket = bucket_of(&node);
+    Bucket& bucket = bucket_of(node);
     const MutexLock lock(bucket.mutex);
-    bucket.tickets.for_each([&node](Ticket& ticket) {
-        if (ticket.node != &node)
+    bucket.tickets.for_each([node](Ticket& ticket) {
+        if (ticket.node != node)
             return;
         // release pairs with the waiter's acquire; the waiter cannot leave before it has taken this mutex.
         ticket.called->store(1, std::memory_order_release);
@@ -78,6 +83,8 @@ void tell_lot(const Node& node)
 
 execq_status block_on(Node& node, Deadline deadline)
 {
+    if (!deadline.only_look() && spinning_helps() && spin_for(spin_ns, spin_pauses, [&] { return node.done(); }))
+        return EXECQ_OK;
     std::uint32_t word = 0;
     while (node.announce_waiter(word)) {
         if (deadline.passed())

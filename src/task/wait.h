@@ -14,7 +14,7 @@ execq_status block_on(Node& node, Deadline deadline);
 // Sleeps until one of several nodes is done; *index gets the lowest that is. EXECQ_OK, EXECQ_ETIMEDOUT, EXECQ_ENOMEM.
 execq_status block_on_any(Node* const* nodes, std::size_t n, Deadline deadline, std::size_t* index);
 
-// Called by settle() of a node whose lot flag is set.
-void tell_lot(const Node& node);
+// Called by settle() of a node whose lot flag is set; only its address is used, it may be gone.
+void tell_lot(const void* node);
 
 }  // namespace execq::core

@@ -19,13 +19,13 @@ namespace {
 // Allocations by `new` on this thread that succeed before one fails; negative: none fails.
 thread_local int allocations_left = -1;
 
-void* allocate(std::size_t size)
+void* allocate(std::size_t size, std::size_t alignment = alignof(std::max_align_t))
 {
     if (allocations_left == 0)
         return nullptr;
     if (allocations_left > 0)
         --allocations_left;
-    return std::malloc(size);
+    return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
 }
 
 }  // namespace
@@ -37,10 +37,16 @@ void* operator new(std::size_t size)
     throw std::bad_alloc();
 }
 void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return allocate(size); }
+void* operator new(std::size_t size, std::align_val_t alignment, const std::nothrow_t&) noexcept
+{
+    return allocate(size, static_cast<std::size_t>(alignment));
+}
 // Not inlined: gcc would see free() meet an operator new, and warn.
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, const std::nothrow_t&) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
 using namespace execq::core;
 

@@ -82,7 +82,7 @@ TEST_F(Conf, PrefersWhatIsConfigured)
 TEST_F(Conf, KeepsWhatIsConfiguredOpenUntilItIsReplaced)
 {
     Executor* executor = nullptr;
-    ASSERT_EQ(Executor::make("kept", 1, &executor), EXECQ_OK);
+    ASSERT_EQ(Executor::make({"kept", 1, 0, 0}, &executor), EXECQ_OK);
     configure_executor(executor);
     executor->release();
     Executor* again = resolved();
@@ -96,7 +96,7 @@ TEST_F(Conf, KeepsWhatIsConfiguredOpenUntilItIsReplaced)
 TEST_F(Conf, MayBeTheSameAsBefore)
 {
     Executor* executor = nullptr;
-    ASSERT_EQ(Executor::make("same", 1, &executor), EXECQ_OK);
+    ASSERT_EQ(Executor::make({"same", 1, 0, 0}, &executor), EXECQ_OK);
     configure_executor(executor);
     executor->release();
     configure_executor(executor);
@@ -112,7 +112,7 @@ TEST_F(Conf, IsResolvedWhileItIsReplaced)
     std::thread replacer([&] {
         for (std::size_t round = 0; round < stress_n(2'000, 300); ++round) {
             Executor* executor = nullptr;
-            CHECK(Executor::make("short", 1, &executor) == EXECQ_OK);
+            CHECK(Executor::make({"short", 1, 0, 0}, &executor) == EXECQ_OK);
             configure_executor(executor);
             executor->release();
         }

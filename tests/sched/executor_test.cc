@@ -199,7 +199,7 @@ TEST(Executor, StartsTasksInTheOrderOfSubmission)
 TEST(Executor, RunsWhatItAcceptedAfterItsLastRelease)
 {
     Executor* executor = nullptr;
-    ASSERT_EQ(Executor::make(nullptr, 2, &executor), EXECQ_OK);
+    ASSERT_EQ(Executor::make({nullptr, 2, 0, 0}, &executor), EXECQ_OK);
     Semaphore ran;
     const execq_fn body = [](void* semaphore, void**) {
         static_cast<Semaphore*>(semaphore)->post();
@@ -234,7 +234,7 @@ TEST(Executor, IsReleasedByItsOwnTask)
     };
     for (int round = 0; round < 100; ++round) {
         Env env{nullptr, &released};
-        ASSERT_EQ(Executor::make(nullptr, 2, &env.executor), EXECQ_OK);
+        ASSERT_EQ(Executor::make({nullptr, 2, 0, 0}, &env.executor), EXECQ_OK);
         TaskSpec spec;
         spec.fn = body;
         spec.env = &env;
@@ -251,17 +251,17 @@ TEST(Executor, HasAnIdOfItsOwnThatIsUsedAgainAfterwards)
     std::vector<Executor*> executors;
     for (int i = 0; i < 65535; ++i) {
         Executor* executor = nullptr;
-        ASSERT_EQ(Executor::make(nullptr, 1, &executor), EXECQ_OK);
+        ASSERT_EQ(Executor::make({nullptr, 1, 0, 0}, &executor), EXECQ_OK);
         ASSERT_NE(executor->id(), 0);
         ASSERT_TRUE(ids.insert(executor->id()).second);
         executors.push_back(executor);
     }
     Executor* more = nullptr;
-    EXPECT_EQ(Executor::make(nullptr, 1, &more), EXECQ_EAGAIN);
+    EXPECT_EQ(Executor::make({nullptr, 1, 0, 0}, &more), EXECQ_EAGAIN);
     EXPECT_EQ(more, nullptr);
     const std::uint16_t freed = executors[12345]->id();
     executors[12345]->release();
-    EXPECT_EQ(Executor::make(nullptr, 1, &executors[12345]), EXECQ_OK);
+    EXPECT_EQ(Executor::make({nullptr, 1, 0, 0}, &executors[12345]), EXECQ_OK);
     EXPECT_EQ(executors[12345]->id(), freed);
     for (Executor* executor : executors)
         executor->release();

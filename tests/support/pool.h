@@ -17,7 +17,7 @@ class Pool {
 public:
     explicit Pool(std::uint32_t max_threads, const char* name = nullptr)
     {
-        CHECK(execq::core::Executor::make(name, max_threads, &executor_) == EXECQ_OK);
+        CHECK(execq::core::Executor::make({name, max_threads, 0, 0}, &executor_) == EXECQ_OK);
     }
     ~Pool()
     {
@@ -34,8 +34,7 @@ public:
     // One task with one reference for the caller, who releases it; null if it was refused.
     execq::core::Node* submit(const execq::core::TaskSpec& spec, execq_status* status = nullptr)
     {
-        execq::core::Node* node = new_task(spec, 2);
-        node->set_executor_id(executor_->id());
+        execq::core::Node* node = new_task(spec, 2, executor_->id());
         execq::core::TaskFifo batch;
         batch.push(*node);
         const execq_status got = executor_->submit(batch);

@@ -145,9 +145,10 @@ void race_rounds(unsigned threads, std::size_t rounds, const Prepare& prepare, c
 }
 
 // A pending task that nobody will run but the test; `references` in all, the executor's counted too.
-inline execq::core::Node* new_task(const execq::core::TaskSpec& spec = {}, std::uint32_t references = 1)
+inline execq::core::Node* new_task(const execq::core::TaskSpec& spec = {}, std::uint32_t references = 1,
+                                   std::uint16_t executor_id = 0)
 {
-    execq::core::Node* node = execq::core::Node::make_task(spec, references - 1);
+    execq::core::Node* node = execq::core::Node::make_task(spec, references - 1, executor_id);
     CHECK(node != nullptr);
     return node;
 }

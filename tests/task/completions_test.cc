@@ -250,8 +250,7 @@ TEST_F(Completions, CanBeSetBeforeTheTaskIsPublished)
         ASSERT_TRUE(task->try_start());
         task->settle_value(nullptr);
         EXPECT_EQ(log.events, with_drop ? (Events{{'d', 0}, {'x', 0}}) : (Events{{'d', 0}}));
-        EXPECT_EQ(port.uses, 0);
-        task->release();
+        EXPECT_EQ(port.uses, 0);  // and the task is gone: the registration had its reference
     }
     release_both();
 }
@@ -266,8 +265,7 @@ TEST_F(Completions, LeaveTheTasksEnvAloneWhenTheyAreSetBefore)
     ASSERT_EQ(preset(*task, completion, [] { return EXECQ_OK; }), EXECQ_OK);
     EXPECT_EQ(task->task_env(), &port);
     ASSERT_TRUE(task->try_start());
-    task->settle_value(nullptr);
-    task->release();
+    task->settle_value(nullptr, execq::core::Reference::give);
     EXPECT_EQ(log.events.size(), 1U);
     release_both();
 }
@@ -318,7 +316,6 @@ TEST_F(Completions, MayBeDeliveredBeforeTheirAcceptanceReturns)
             CHECK(task->try_start());
             started.pass();
             task->settle_value(nullptr);
-            task->release();
         });
         started.await();
         started.open();

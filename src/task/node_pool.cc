@@ -1,0 +1,416 @@
+#include "task/node_pool.h"
+
+#include <array>
+#include <bit>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <utility>
+
+#include "base/annotations.h"
+#include "base/immortal.h"
+#include "base/links.h"
+
+#ifdef EXECQ_POOL_ASAN
+#include <sanitizer/lsan_interface.h>
+#endif
+
+namespace execq::core::node_pool {
+
+thread_local constinit Cache cache;
+
+namespace {
+
+// Lines that are in no list, on their way from or to their slabs.
+class Batch {
+public:
+    explicit Batch(std::size_t limit) : limit_(limit) {}
+
+    bool full() const { return size_ == limit_; }
+    std::size_t size() const { return size_; }
+    void add(Line* line) { lines_[size_++] = line; }
+    Line* const* begin() const { return lines_.data(); }
+    Line* const* end() const { return lines_.data() + size_; }
+
+private:
+    const std::size_t limit_;
+    std::size_t size_ = 0;
+    std::array<Line*, chain_length> lines_;  // undefined from size_ on
+};
+
+// ---- slabs ----
+
+// The first lines of a slab. Which lines are free is noted here and not in the lines: fresh ones are not touched before
+// they are handed out, and those that came back in any order are handed out in ascending order again.
+class Slab : public Hook {
+public:
+    Slab()
+    {
+        free_.fill(~std::uint64_t{0});
+        free_[0] <<= slab_header_lines;
+    }
+
+    static Slab& of(const void* line)
+    {
+        return *reinterpret_cast<Slab*>(reinterpret_cast<std::uintptr_t>(line) & ~(slab_size - 1));
+    }
+
+    std::size_t used() const { return used_; }
+
+    // The lowest lines, as many as the batch still takes.
+    void take(Batch& batch)
+    {
+        for (std::size_t word = 0; word < free_.size(); ++word) {
+            for (std::uint64_t& bits = free_[word]; bits != 0; bits &= bits - 1) {
+                if (batch.full())
+                    return;
+                batch.add(line_at(word * 64 + static_cast<std::size_t>(std::countr_zero(bits))));
+                ++used_;
+            }
+        }
+    }
+
+    void put(const Line* line)
+    {
+        const std::size_t index =
+            static_cast<std::size_t>(reinterpret_cast<const char*>(line) - reinterpret_cast<const char*>(this)) /
+            line_size;
+        free_[index / 64] |= std::uint64_t{1} << index % 64;
+        --used_;
+    }
+
+private:
+    Line* line_at(std::size_t index)
+    {
+        return reinterpret_cast<Line*>(reinterpret_cast<char*>(this) + index * line_size);
+    }
+
+    std::size_t used_ = 0;
+    std::array<std::uint64_t, slab_size / line_size / 64> free_;
+};
+static_assert(sizeof(Slab) <= slab_header_lines * line_size);
+
+void* map(std::size_t size)
+{
+    void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory != MAP_FAILED ? memory : nullptr;
+}
+
+void* map_aligned()
+{
+    constexpr std::uintptr_t mask = slab_size - 1;
+    // Linux puts a mapping next to the last one, so after the first slab this is aligned most of the time.
+    void* memory = map(slab_size);
+    if (memory == nullptr || (reinterpret_cast<std::uintptr_t>(memory) & mask) == 0)
+        return memory;
+    munmap(memory, slab_size);
+    // Twice the size has an aligned slab in it; the rest goes back.
+    memory = map(2 * slab_size);
+    if (memory == nullptr)
+        return nullptr;
+    const std::size_t before = (slab_size - (reinterpret_cast<std::uintptr_t>(memory) & mask)) & mask;
+    char* aligned = static_cast<char*>(memory) + before;
+    if (before != 0)
+        munmap(memory, before);
+    munmap(aligned + slab_size, slab_size - before);
+    return aligned;
+}
+
+Slab* map_slab()
+{
+    void* memory = map_aligned();
+    if (memory == nullptr)
+        return nullptr;
+#ifdef EXECQ_POOL_ASAN
+    __lsan_register_root_region(memory, slab_size);  // a queued node may hold the only pointer to a user's memory
+#endif
+    return new (memory) Slab;
+}
+
+// False: the system had no room to split a mapping; the slab is as it was.
+bool unmap_slab(Slab& slab)
+{
+#ifdef EXECQ_POOL_ASAN
+    __asan_unpoison_memory_region(&slab, slab_size);  // before another mapping can be here
+    __lsan_unregister_root_region(&slab, slab_size);
+#endif
+    if (munmap(&slab, slab_size) == 0)
+        return true;
+#ifdef EXECQ_POOL_ASAN
+    __lsan_register_root_region(&slab, slab_size);
+#endif
+    return false;
+}
+
+// ---- the depot ----
+
+class Depot {
+public:
+    // A full chain; null if there is none.
+    Line* take_chain()
+    {
+        const MutexLock lock(mutex_);
+        Line* chain = chains_;
+        if (chain != nullptr) {
+            chains_ = chain->next_chain;
+            --chain_count_;
+        }
+        return chain;
+    }
+
+    void give_chain(Line* chain)
+    {
+        const MutexLock lock(mutex_);
+        chain->next_chain = chains_;
+        chains_ = chain;
+        ++chain_count_;
+    }
+
+    // Fills the batch from the slabs; it stays short where memory is out.
+    void take_lines(Batch& batch)
+    {
+        while (!take_mapped(batch)) {
+            Slab* slab = map_slab();  // not under the mutex, as the system takes its time
+            if (slab == nullptr)
+                return;
+            add(*slab);
+        }
+    }
+
+    void give_lines(const Batch& batch)
+    {
+        const MutexLock lock(mutex_);
+        for (const Line* line : batch) {
+            Slab& slab = Slab::of(line);
+            const std::size_t before = slab.used();
+            slab.put(line);
+            relist(slab, before);
+        }
+        lines_out_ -= batch.size();
+    }
+
+    // One step: a whole slab, else a chain.
+    bool trim()
+    {
+        if (Slab* slab = take_off_spare()) {
+            if (unmap_slab(*slab))
+                return true;
+            add(*slab);
+            return false;
+        }
+        Line* chain = take_chain();
+        if (chain == nullptr)
+            return false;
+        give_back(chain);
+        return true;
+    }
+
+    // Returns a list of at most chain_length lines to their slabs. It is walked before the mutex is taken.
+    void give_back(Line* list)
+    {
+        Batch batch(chain_length);
+        for (; list != nullptr; list = list->next)
+            batch.add(list);
+        give_lines(batch);
+    }
+
+    Usage usage()
+    {
+        const MutexLock lock(mutex_);
+        return {slab_count_, lines_out_ - chain_count_ * chain_length};
+    }
+
+private:
+    // False: no slab has a line any more, and the batch is not full.
+    bool take_mapped(Batch& batch)
+    {
+        const MutexLock lock(mutex_);
+        const std::size_t size = batch.size();
+        while (!batch.full()) {
+            Slab* slab = fullest();
+            if (slab == nullptr)
+                break;
+            const std::size_t before = slab->used();
+            slab->take(batch);
+            relist(*slab, before);
+        }
+        lines_out_ += batch.size() - size;
+        return batch.full();
+    }
+
+    // The fullest slab, to within 64 lines, that has a line to give.
+    Slab* fullest() EXECQ_REQUIRES(mutex_)
+    {
+        for (std::size_t i = partial_.size(); i-- != 0;) {
+            if (Slab* slab = partial_[i].front())
+                return slab;
+        }
+        return whole_.front();
+    }
+
+    // Where a slab with so many lines in use is listed; null: it is full.
+    HookList<Slab>* list_for(std::size_t used) EXECQ_REQUIRES(mutex_)
+    {
+        if (used == 0)
+            return &whole_;
+        return used != lines_per_slab ? &partial_[used / 64] : nullptr;
+    }
+
+    void relist(Slab& slab, std::size_t before) EXECQ_REQUIRES(mutex_)
+    {
+        HookList<Slab>* from = list_for(before);
+        HookList<Slab>* to = list_for(slab.used());
+        if (from == to)
+            return;
+        if (from != nullptr)
+            unlist(slab, *from);
+        if (to != nullptr)
+            list(slab, *to);
+    }
+
+    void list(Slab& slab, HookList<Slab>& to) EXECQ_REQUIRES(mutex_)
+    {
+        to.push_front(slab);
+        whole_count_ += &to == &whole_ ? 1 : 0;
+    }
+
+    void unlist(Slab& slab, HookList<Slab>& from) EXECQ_REQUIRES(mutex_)
+    {
+        from.remove(slab);
+        whole_count_ -= &from == &whole_ ? 1 : 0;
+    }
+
+    void add(Slab& slab)
+    {
+        const MutexLock lock(mutex_);
+        list(slab, whole_);
+        ++slab_count_;
+    }
+
+    // A whole slab beyond the reserve; null if there is none.
+    Slab* take_off_spare()
+    {
+        const MutexLock lock(mutex_);
+        if (whole_count_ <= reserve_slabs)
+            return nullptr;
+        Slab* slab = whole_.front();
+        unlist(*slab, whole_);
+        --slab_count_;
+        return slab;
+    }
+
+    Mutex mutex_;
+    Line* chains_ EXECQ_GUARDED_BY(mutex_) = nullptr;  // each of chain_length lines
+    std::size_t chain_count_ EXECQ_GUARDED_BY(mutex_) = 0;
+    HookList<Slab> whole_ EXECQ_GUARDED_BY(mutex_);
+    std::array<HookList<Slab>, slab_size / line_size / 64> partial_ EXECQ_GUARDED_BY(mutex_);  // by lines in use / 64
+    std::size_t whole_count_ EXECQ_GUARDED_BY(mutex_) = 0;
+    std::size_t slab_count_ EXECQ_GUARDED_BY(mutex_) = 0;
+    std::size_t lines_out_ EXECQ_GUARDED_BY(mutex_) = 0;  // of their slabs: in use, in a cache, in a chain
+};
+
+Depot& depot()
+{
+    static Immortal<Depot> instance;
+    return *instance;
+}
+
+// ---- a thread's cache ----
+
+// False: there was nothing in it.
+bool empty_cache()
+{
+    Cache& mine = cache;
+    if (mine.lines == nullptr && mine.spare == nullptr)
+        return false;
+    if (mine.spare != nullptr)
+        depot().give_chain(std::exchange(mine.spare, nullptr));
+    depot().give_back(std::exchange(mine.lines, nullptr));
+    mine.room = chain_length;
+    return true;
+}
+
+// The thread ends; what it still frees (a destructor that runs after this one) goes past the cache.
+void end_cache(void*)
+{
+    empty_cache();
+    cache.room = 0;
+    cache.life = Cache::Life::over;
+}
+
+// True if the cache may be used: it will be emptied when the thread ends.
+bool registered()
+{
+    struct Key {
+        Key() : made(pthread_key_create(&key, end_cache) == 0) {}
+        pthread_key_t key{};
+        const bool made;
+    };
+    static const Key key;
+    if (cache.life == Cache::Life::unregistered && key.made && pthread_setspecific(key.key, &cache) == 0) {
+        cache.life = Cache::Life::registered;
+        cache.room = chain_length;
+    }
+    return cache.life == Cache::Life::registered;
+}
+
+// The list of a batch, in its order.
+Line* link(const Batch& batch)
+{
+    Line* list = nullptr;
+    Line** end = &list;
+    for (Line* memory : batch) {
+        Line* line = new (memory) Line;
+        poison(line);
+        *end = line;
+        end = &line->next;
+    }
+    *end = nullptr;
+    return list;
+}
+
+}  // namespace
+
+void* allocate_slowly()
+{
+    if (!registered()) {
+        Batch one(1);
+        depot().take_lines(one);
+        if (one.size() == 0)
+            return nullptr;
+        unpoison(*one.begin());
+        return *one.begin();
+    }
+    cache.lines = cache.spare != nullptr ? std::exchange(cache.spare, nullptr) : depot().take_chain();
+    cache.room = 0;
+    if (cache.lines == nullptr) {
+        Batch batch(chain_length);
+        depot().take_lines(batch);
+        cache.lines = link(batch);
+        cache.room = static_cast<std::uint32_t>(chain_length - batch.size());
+    }
+    return cache.lines != nullptr ? allocate() : nullptr;
+}
+
+void free_slowly(Line* line)
+{
+    if (!registered()) {
+        Batch one(1);
+        one.add(line);
+        depot().give_lines(one);
+        return;
+    }
+    if (cache.room == 0) {  // the list is a full chain
+        if (cache.spare != nullptr)
+            depot().give_chain(cache.spare);
+        cache.spare = std::exchange(cache.lines, nullptr);
+        cache.room = chain_length;
+    }
+    --cache.room;
+    line->next = std::exchange(cache.lines, line);
+}
+
+bool trim() { return empty_cache() || depot().trim(); }
+
+Usage usage() { return depot().usage(); }
+
+}  // namespace execq::core::node_pool
