@@ -27,23 +27,32 @@ execq_status guarded(const Body& body)
     }
 }
 
-// A struct of an unknown version, from the caller, as this version's; the rules stand in execq.h.
-template <class Options>
+// A struct of an unknown version, from the caller, as this version's; the rules stand in execq.h. First: the size that
+// the struct had in the first version that knew it.
+template <std::size_t First, class Options>
 execq_status read_options(const Options* given, std::uint32_t known_flags, Options& out)
 {
     constexpr std::uint32_t largest = 4096;  // beyond any version to come: the size itself is wrong
     out = Options{};
     if (given == nullptr)
         return EXECQ_OK;
-    if (given->struct_size < sizeof(Options) || given->struct_size > largest)
+    const std::size_t size = given->struct_size;
+    if (size < First || size > largest)
         return EXECQ_EINVAL;
     const auto* bytes = reinterpret_cast<const unsigned char*>(given);
-    if (std::any_of(bytes + sizeof(Options), bytes + given->struct_size, [](unsigned char byte) { return byte != 0; }))
+    if (std::any_of(bytes + std::min(size, sizeof(Options)), bytes + size,
+                    [](unsigned char byte) { return byte != 0; }))
         return EXECQ_ENOTSUP;
     if ((given->flags & ~known_flags) != 0)
         return EXECQ_ENOTSUP;
-    std::memcpy(&out, given, sizeof(Options));
+    std::memcpy(&out, given, std::min(size, sizeof(Options)));
     return EXECQ_OK;
+}
+
+template <class Options>
+execq_status read_options(const Options* given, std::uint32_t known_flags, Options& out)
+{
+    return read_options<sizeof(Options)>(given, known_flags, out);
 }
 
 }  // namespace execq::core

@@ -1,6 +1,8 @@
 // Floor 4: executor.h and conf.h.
 #include "execq/executor.h"
 
+#include <cstddef>
+
 #include "edge.h"
 #include "execq/conf.h"
 #include "sched/conf.h"
@@ -11,16 +13,16 @@ using namespace execq::core;
 execq_status execq_executor_new(const execq_executor_options *options, execq_executor **out)
 {
     execq_executor_options read;
-    const execq_status status = read_options(options, 0, read);
+    const execq_status status = read_options<offsetof(execq_executor_options, keepalive_ns)>(options, 0, read);
     if (status != EXECQ_OK)
         return status;
-    if (out == nullptr || read.max_threads > EXECQ_MAX_THREADS)
+    if (out == nullptr || read.max_threads > EXECQ_MAX_THREADS || read.min_threads > EXECQ_MAX_THREADS ||
+        (read.max_threads != 0 && read.min_threads > read.max_threads))
         return EXECQ_EINVAL;
-    if (read.reserved != 0)
-        return EXECQ_ENOTSUP;
     return guarded([&]() -> execq_status {
         Executor *executor = nullptr;
-        const execq_status made = Executor::make({read.name, read.max_threads, 0, 0}, &executor);
+        const execq_status made =
+            Executor::make({read.name, read.max_threads, read.min_threads, read.keepalive_ns}, &executor);
         if (made == EXECQ_OK)
             *out = handle_of(executor);
         return made;

@@ -16,6 +16,16 @@ set_target_properties(execq_objects PROPERTIES
     POSITION_INDEPENDENT_CODE ON
     CXX_VISIBILITY_PRESET hidden
     VISIBILITY_INLINES_HIDDEN ON)
+# Descriptors make thread-locals as cheap as in a program (a submission reads five) without the static model's limit on
+# libraries that are loaded late. Where they are not the default, the compiler has to be told.
+include(CheckCXXCompilerFlag)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+    check_cxx_compiler_flag(-mtls-dialect=gnu2 execq_has_tls_descriptors)
+    if(execq_has_tls_descriptors)
+        target_compile_options(execq_objects PRIVATE -mtls-dialect=gnu2)
+        set(execq_link_tls -mtls-dialect=gnu2)  # code is generated at link time, too
+    endif()
+endif()
 # A submission crosses three floors, each in files of its own.
 include(CheckIPOSupported)
 check_ipo_supported(RESULT execq_has_ipo OUTPUT execq_ipo_output LANGUAGES CXX)
@@ -41,6 +51,7 @@ target_include_directories(execq INTERFACE
 target_link_libraries(execq PRIVATE execq_libuv Threads::Threads)
 # nodelete: the library must not be unmapped under its own threads.
 target_link_options(execq PRIVATE
+    ${execq_link_tls}
     -Wl,--version-script=${PROJECT_SOURCE_DIR}/capi/execq.map
     -Wl,-z,nodelete
     -Wl,--as-needed)

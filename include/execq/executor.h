@@ -13,16 +13,18 @@ enum { EXECQ_MAX_THREADS = 4096 };
 
 typedef struct execq_executor_options {
     uint32_t struct_size;
-    uint32_t flags;   /* none yet: 0 */
-    const char *name; /* threads are called "<name>/<number>", cut to the system's limit (15 bytes on Linux);
-                             NULL: "execq" */
-    uint32_t
-        max_threads;   /* threads; 0: min(32, cpus + 4), where cpus is the affinity mask capped by the cgroup quota */
-    uint32_t reserved; /* 0 */
+    uint32_t flags;       /* none yet: 0 */
+    const char *name;     /* threads are called "<name>/<number>", cut to the system's limit (15 bytes on Linux); NULL:
+                             "execq" */
+    uint32_t max_threads; /* threads; 0: min(32, cpus + 4), where cpus is the affinity mask capped by the cgroup quota,
+                             but no fewer than min_threads */
+    uint32_t min_threads; /* threads, at most max_threads; idle ones beyond it leave. 0: 1. None is started before it is
+                             needed. One always stays, so that what is accepted never depends on starting another */
+    int64_t keepalive_ns; /* nanoseconds that a thread idles before it may leave; 0: 10 seconds; negative: none */
 } execq_executor_options;
-#define EXECQ_EXECUTOR_OPTIONS_INIT                             \
-    {                                                           \
-        (uint32_t)sizeof(execq_executor_options), 0, NULL, 0, 0 \
+#define EXECQ_EXECUTOR_OPTIONS_INIT                                \
+    {                                                              \
+        (uint32_t)sizeof(execq_executor_options), 0, NULL, 0, 0, 0 \
     }
 
 /* How a close treats work that has not started. */
@@ -33,8 +35,10 @@ enum {
 
 /* One task that was still running when a join gave up. */
 typedef struct execq_running_task {
-    char name[48];      /* the task's name, cut and 0-terminated; "" if it has none */
-    int64_t running_ns; /* nanoseconds since it started, to the precision of the coarse clock (some 4 ms) */
+    char name[48]; /* the task's name, cut and 0-terminated; "" if it has none */
+    int64_t
+        running_ns; /* nanoseconds since it started, to the precision of the coarse clock (some 4 ms). A task without
+                           a name does not read the clock when it starts: for it, since a join first found it running */
     uint64_t reserved;
 } execq_running_task;
 
@@ -54,11 +58,13 @@ typedef struct execq_shutdown_report {
         (uint32_t)sizeof(execq_shutdown_report), 0, NULL, 0, 0, 0, 0, 0 \
     }
 
-/* Makes an executor. Its threads start on demand, one where a task finds none idle, up to max_threads.
+/* Makes an executor. Its threads start on demand, one where a task finds none idle, up to max_threads, and those beyond
+ * min_threads leave after keepalive_ns without work.
  * Ownership: the caller gets one reference in *out. The last release closes it with EXECQ_DRAIN and does not wait.
  * Threads: any. Blocks: never.
  * Order: none is promised between tasks.
- * Errors: EXECQ_EINVAL (out NULL, max_threads above EXECQ_MAX_THREADS, struct_size), EXECQ_ENOTSUP (flags, unknown
+ * Errors: EXECQ_EINVAL (out NULL, max_threads or min_threads above EXECQ_MAX_THREADS, min_threads above a
+ *   max_threads that is not 0, struct_size), EXECQ_ENOTSUP (flags, unknown
  *   bytes), EXECQ_ENOMEM, EXECQ_EAGAIN (65,535 executors exist).
  * Since: 0.1. */
 EXECQ_API execq_status execq_executor_new(const execq_executor_options *options, execq_executor **out);

@@ -20,7 +20,9 @@
 
 namespace execq::core {
 
-// Lock order, outermost first: Port::mutex_, Executor::mutex_, Worker::frames_mutex_. The wait lot's buckets, the id pool's and the configuration's are alone. No callback of the user runs under any of them.
+// Lock order, outermost first: Port::mutex_, Executor::mutex_, the workers' biased locks in the order of their places,
+// the node pool's depot. The wait lot's buckets, the id pool's and the configuration's are alone. No callback of the user
+// runs under any of them.
 class EXECQ_CAPABILITY("mutex") Mutex {
 public:
     void lock() EXECQ_ACQUIRE() { mutex_.lock(); }

@@ -40,8 +40,16 @@ public:
         return install(nullptr, send);
     }
 
-    // Consumer only. Everything posted so far, oldest first.
-    Link* take_all() { return in_order(head_.exchange(nullptr, std::memory_order::acq_rel)); }
+    // Consumer only. Everything posted so far, oldest first. visit() sees each item before that, newest first.
+    template <class Visit>
+    Link* take_all(const Visit& visit)
+    {
+        return in_order(head_.exchange(nullptr, std::memory_order::acq_rel), visit);
+    }
+    Link* take_all()
+    {
+        return take_all([](Link&) {});
+    }
 
     // Consumer only, once. Refuses all later items, waits for senders still inside send(), returns the rest.
     Link* close()
@@ -50,7 +58,7 @@ public:
         // acquire: their sends happened before the handle is closed.
         while (senders_.load(std::memory_order::acquire) != 0)
             Atomics::yield();
-        return in_order(rest);
+        return in_order(rest, [](Link&) {});
     }
 
 private:
@@ -84,12 +92,14 @@ private:
         }
     }
 
-    Link* in_order(Link* newest_first)
+    template <class Visit>
+    Link* in_order(Link* newest_first, const Visit& visit)
     {
         Link* oldest_first = nullptr;
         while (newest_first != nullptr) {
             Link* next = newest_first->next;
             if (newest_first != &poke_) {
+                visit(*newest_first);
                 newest_first->next = oldest_first;
                 oldest_first = newest_first;
             }

@@ -18,7 +18,7 @@ namespace {
 constexpr std::size_t prefix = alignof(std::max_align_t);
 
 // The port whose batch of callbacks runs on this thread.
-[[gnu::tls_model("initial-exec")]] thread_local constinit LoopPort* working_port = nullptr;
+thread_local constinit LoopPort* working_port = nullptr;
 
 LoopPort*& port_of(void* async) { return *reinterpret_cast<LoopPort**>(static_cast<char*>(async) - prefix); }
 
@@ -257,7 +257,7 @@ void LoopPort::work()
 {
     uses_.fetch_add(guest_unit, std::memory_order_relaxed);
     loop_thread_.store(std::this_thread::get_id(), std::memory_order_seq_cst);
-    collect(mailbox_.take_all());
+    collect(mailbox_.take_all([](Link& item) { node_of(static_cast<Registration&>(item)).prefetch_trail(); }));
     if (abandoned_.load(std::memory_order_relaxed))
         detach();
     else

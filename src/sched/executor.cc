@@ -338,12 +338,12 @@ execq_status Executor::start_worker(bool token)
         return EXECQ_ENOMEM;
     worker->token = token;
     worker->present = true;
-    roster_.add_thread();
     uses_.fetch_add(1, std::memory_order_relaxed);
     const execq_status status = worker->start();
-    if (status != EXECQ_OK) {
+    if (status == EXECQ_OK) {
+        roster_.add_thread();  // not before: submissions rely on a thread that is counted
+    } else {
         uses_.fetch_sub(1, std::memory_order_relaxed);
-        roster_.remove_thread();
         worker->present = worker->token = false;
     }
     return status;

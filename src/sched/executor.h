@@ -112,6 +112,7 @@ private:
     void make_room(Worker& worker);
     void empty_queues(Worker& worker);
     bool work_visible() const;
+    bool work_seems_visible() const;
     void wake_if_wanted();
     void wake_one();
     Worker* take_idle() EXECQ_REQUIRES(mutex_);
@@ -126,6 +127,8 @@ private:
     bool rest(Worker& worker);
     bool spin(Worker& worker);
     enum class Rest { none, nap, sleep };
+    bool others_keep_up(Worker& worker) const;
+    std::uint32_t others_fetches(const Worker& worker) const;
     Rest lie_down(Worker& worker);
     bool lie(Worker& worker);
     bool nap(Worker& worker);

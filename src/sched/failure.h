@@ -35,7 +35,7 @@ private:
     static void replace(Error* error);
 
     // Owned by the innermost scope of this thread.
-    [[gnu::tls_model("initial-exec")]] static inline thread_local constinit Error* failure_ = nullptr;
+    static inline thread_local constinit Error* failure_ = nullptr;
     Error* const outer_;
 };
 

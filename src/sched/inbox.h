@@ -3,8 +3,8 @@
 //   producer   CAS tail_: last → new, then link it: last->next = new (or head_ = new, if there was no last)
 //   consumer   (one at a time, under the inbox's own try-lock) follows the links from head_
 //
-// Between the two steps of a producer the consumer sees that something is there (tail_) but cannot reach it yet: pop()
-// then answers null although empty() is false, and the caller tries again.
+// Between the two steps of a producer the consumer sees that something is there (tail_) but cannot reach it yet: take()
+// then answers 0 although empty() is false, and the caller tries again.
 //
 // The last item is only given away after tail_ went from it to null, so a producer never links behind an item that is
 // gone: its CAS would have failed. The closed bit is in tail_: a submission is accepted or refused by one CAS.
@@ -51,19 +51,28 @@ public:
     }
 
     bool empty() const { return item(tail_.load(std::memory_order::seq_cst)) == nullptr; }
+    // The same as a hint that costs producers nothing: tail_ stays in their caches.
+    bool seems_empty() const { return head_.load(std::memory_order::relaxed) == nullptr; }
 
     // Any thread. Up to n of the oldest, into items; 0 if there are none, none can be reached, or another one is at it.
+    // The last one is only taken alone, since that needs tail_: who takes many leaves it for the next time.
     std::uint32_t take(Item** items, std::uint32_t n)
     {
         if (!try_lock())
             return 0;
         std::uint32_t taken = 0;
-        while (taken < n) {
-            Item* next = pop();
+        Item* head = head_.load(std::memory_order::acquire);
+        while (head != nullptr && taken < n) {
+            Item* next = head->next.load(std::memory_order::acquire);
             if (next == nullptr)
                 break;
-            items[taken++] = next;
+            items[taken++] = head;
+            head = next;
         }
+        if (taken != 0)
+            head_.store(head, std::memory_order::relaxed);
+        else if (head != nullptr && n != 0 && take_last(head))
+            items[taken++] = head;
         unlock();
         return taken;
     }
@@ -90,19 +99,7 @@ private:
     }
     void unlock() { locked_.store(0, std::memory_order::release); }
 
-    Item* pop()
-    {
-        Item* head = head_.load(std::memory_order::acquire);
-        if (head == nullptr)
-            return nullptr;
-        if (Item* next = head->next.load(std::memory_order::acquire)) {
-            head_.store(next, std::memory_order::relaxed);
-            return head;
-        }
-        return pop_last(head);
-    }
-
-    Item* pop_last(Item* head)
+    bool take_last(Item* head)
     {
         // Before the CAS: after it a producer may write head_.
         head_.store(nullptr, std::memory_order::relaxed);
@@ -110,10 +107,10 @@ private:
         while (item(tail) == head) {
             if (tail_.compare_exchange_weak(tail, tail & closed_bit, std::memory_order::acq_rel,
                                             std::memory_order::relaxed))
-                return head;
+                return true;
         }
         head_.store(head, std::memory_order::relaxed);  // somebody is about to link behind it
-        return nullptr;
+        return false;
     }
 
     // Producers and the consumer's last step; the newest item and the closed bit.

@@ -35,13 +35,13 @@ public:
         return wants_wake(word_.load(std::memory_order::seq_cst), max_threads);
     }
 
-    // After the task was made visible by a plain store: whoever falls asleep passes a heavy fence, but who holds the
-    // waking bit does not, so a sight of that bit is not to be trusted before a full fence.
+    // After the task was made visible by a plain store: whoever falls asleep passes a heavy fence, but who is about to
+    // look, being woken or at the end of a nap, does not, so those bits are not to be trusted before a full fence.
     bool wants_wake_behind_light_fence(std::uint32_t max_threads)
     {
         Atomics::light_fence();
         std::uint64_t word = word_.load(std::memory_order::relaxed);
-        if ((word & waking) != 0)
+        if ((word & (waking | napping)) != 0)
             word = word_.fetch_add(0, std::memory_order::seq_cst);
         return wants_wake(word, max_threads);
     }

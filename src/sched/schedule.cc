@@ -33,6 +33,7 @@ constexpr std::uint32_t patient_misses = 16;
 constexpr std::int64_t spin_ns = 10'000;        // how long one worker stays awake for what may come
 constexpr unsigned spin_pauses = 16;            // between two looks: what comes faster is taken together
 constexpr std::int64_t short_wake_ns = 50'000;  // not worth a wake
+constexpr std::uint32_t many_fetches = 8;
 constexpr std::int64_t nap_ns = 100'000;
 constexpr std::int64_t fence_after_ns = 1'000'000;   // asleep
 constexpr std::int64_t trim_after_ns = 100'000'000;  // asleep
@@ -47,7 +48,7 @@ Worker* worker_of(const Executor& executor)
 std::uint32_t thread_number()
 {
     static std::atomic<std::uint32_t> next{0};
-    [[gnu::tls_model("initial-exec")]] thread_local constinit std::uint32_t number = 0;
+    thread_local constinit std::uint32_t number = 0;
     if (number == 0) [[unlikely]]
         number = next.fetch_add(1, std::memory_order_relaxed) + 1;
     return number;
@@ -157,7 +158,7 @@ void Executor::wake_one()
             sleeper = take_idle();
             if (sleeper != nullptr) {
                 sleeper->token = true;
-            } else if (may_start && roster_.threads() < max_threads_) {
+            } else if (may_start && roster_.threads() < max_threads_ && work_visible()) {  // else it is in good hands
                 if (start_worker(true) == EXECQ_OK)
                     return;
                 may_start = false;
@@ -194,6 +195,18 @@ void Executor::arrive(Worker& worker)
         roster_.end_wake(max_threads_);
         worker.turns.fresh = true;
     }
+}
+
+// A hint that costs those who submit nothing.
+bool Executor::work_seems_visible() const
+{
+    for (std::uint32_t i = 0; i < shards_; ++i) {
+        if (!inboxes_[i].seems_empty())
+            return true;
+    }
+    bool visible = false;
+    for_each_worker([&](const Worker& worker) { visible = visible || worker.has_tasks(); });
+    return visible;
 }
 
 bool Executor::work_visible() const
@@ -257,7 +270,7 @@ Node* Executor::find_foreign(Worker& worker)
     if (worker.turns.fresh) {
         if (Node* node = steal_batch(worker, 1))
             return node;
-    } else if (++worker.turns.fetches % fetches_turn == 0) {
+    } else if (worker.count_fetch() % fetches_turn == 0) {
         if (Node* node = steal_batch(worker, Worker::Batch::capacity))
             return node;
     }
@@ -270,7 +283,7 @@ Node* Executor::fetch(Worker& worker)
 {
     for (std::uint32_t i = 0; i < shards_; ++i) {
         TaskInbox& inbox = inboxes_[(worker.turns.shard + i) & (shards_ - 1)];
-        if (inbox.empty())
+        if (inbox.seems_empty())
             continue;
         std::array<TaskLink*, fetch_batch> links;
         const std::uint32_t n = inbox.take(links.data(), fetch_batch);
@@ -378,16 +391,30 @@ bool Executor::spin(Worker& worker)
 {
     if (roster_.awake() >= cpus_ || mode() != Mode::open || !roster_.try_begin_wake())
         return false;
-    const bool visible = spin_for(spin_ns, spin_pauses, [this] { return work_visible(); });
+    const bool visible = spin_for(spin_ns, spin_pauses, [this] { return work_seems_visible(); });
     roster_.end_wake(max_threads_);  // before the last look
     worker.turns.fresh = true;
     return visible || work_visible();
 }
 
+// True where the last wake was hardly worth it, as the others took what came many times over meanwhile.
+bool Executor::others_keep_up(Worker& worker) const
+{
+    return roster_.awake() > 1 && now_ns() - worker.turns.woken_ns < short_wake_ns &&
+           others_fetches(worker) - worker.turns.others_fetches >= many_fetches;
+}
+
+std::uint32_t Executor::others_fetches(const Worker& worker) const
+{
+    std::uint32_t sum = 0;
+    for_each_worker([&](const Worker& other) { sum += &other != &worker ? other.fetches() : 0; });
+    return sum;
+}
+
 // Announces the sleep, or a nap: where the last wake was hardly worth it, and another worker is there to do what comes.
 Executor::Rest Executor::lie_down(Worker& worker)
 {
-    const bool nap = roster_.awake() > 1 && now_ns() - worker.turns.woken_ns < short_wake_ns;
+    const bool nap = others_keep_up(worker);
     const MutexLock lock(mutex_);
     if (mode() != Mode::open)
         return Rest::none;
@@ -415,10 +442,13 @@ bool Executor::lie(Worker& worker)
     const Rest rest = lie_down(worker);
     if (rest == Rest::none)
         return work_visible();
-    if (work_visible() && get_up(worker))
+    if (work_visible() && get_up(worker)) {
+        worker.turns.fresh = true;  // others may have relied on the nap
         return true;
+    }
     const bool stays = rest == Rest::nap ? nap(worker) : sleep(worker);
     worker.turns.woken_ns = now_ns();
+    worker.turns.others_fetches = others_fetches(worker);
     return stays;
 }
 

@@ -75,6 +75,15 @@ public:
     std::uint32_t own_size() const { return own_.size(); }
     bool has_tasks() const { return !batch_.empty() || own_.size() != 0; }
 
+    // Looks for a batch; written by this worker's thread.
+    std::uint32_t fetches() const { return fetches_.load(std::memory_order_relaxed); }
+    std::uint32_t count_fetch()
+    {
+        const std::uint32_t n = fetches() + 1;
+        fetches_.store(n, std::memory_order_relaxed);
+        return n;
+    }
+
     // ---- this worker's thread only ----
     // Runs a task that the caller has started, to its end.
     void run(Node& node, Node::Start start, Reference reference);
@@ -142,20 +151,20 @@ public:
 
     // ---- the executor's, on this worker's thread ----
     struct Turns {
-        std::uint32_t shard = 0;     // the inbox to begin with
-        std::uint32_t own_left = 0;  // own tasks until others have their turn
-        bool own_oldest = false;     // the next such turn is the own oldest's
-        std::uint32_t fetches = 0;   // from an inbox
-        std::uint32_t misses = 0;    // looks that found what somebody else had by then
-        bool fresh = false;          // has given the waking bit back and found no task since
-        std::int64_t woken_ns = 0;   // when it last stopped sleeping
+        std::uint32_t shard = 0;           // the inbox to begin with
+        std::uint32_t own_left = 0;        // own tasks until others have their turn
+        bool own_oldest = false;           // the next such turn is the own oldest's
+        std::uint32_t misses = 0;          // looks that found what somebody else had by then
+        bool fresh = false;                // has given the waking bit back and found no task since
+        std::int64_t woken_ns = 0;         // when it last stopped sleeping
+        std::uint32_t others_fetches = 0;  // in all, at that time
     };
     Turns turns;
 
 private:
     friend class FrameScope;
 
-    [[gnu::tls_model("initial-exec")]] static inline thread_local constinit Worker* current_ = nullptr;
+    static inline thread_local constinit Worker* current_ = nullptr;
 
     static void* thread_main(void* argument);
     void work();
@@ -173,6 +182,7 @@ private:
     // Biased towards this worker's thread: held to change own_, to end a frame.
     BiasedLock<> lock_;
     Batch batch_;
+    std::atomic<std::uint32_t> fetches_{0};
     Parker parker_;
     // Written by the worker's thread, read by others that are about to wait.
     std::atomic<std::uint32_t> waits_{0};

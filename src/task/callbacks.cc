@@ -14,7 +14,7 @@ struct ThreadCallbacks {
     Fifo<Registration> queue;
 };
 
-[[gnu::tls_model("initial-exec")]] thread_local constinit ThreadCallbacks callbacks;
+thread_local constinit ThreadCallbacks callbacks;
 
 void report_exception(const char* where, const char* what)
 {

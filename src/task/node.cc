@@ -149,7 +149,7 @@ void Node::settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome
         hand_over(completions_.exchange(closed, std::memory_order_acq_rel));
         if (reference == Reference::give && (word & preset_flag) == 0)
             release();
-    } else if (settled >> reference_shift == 0) {
+    } else if (reference == Reference::give && settled >> reference_shift == 0) {
         destroy();
     }
 }

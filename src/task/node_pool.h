@@ -1,11 +1,11 @@
 // Floor 1. Memory for nodes: cache lines, cached by each thread, exchanged in chains, given back to the system.
 //
-// A task is usually made on one thread and freed on another. Each thread keeps a list of at most chain_length free lines
+// A task is usually made on one thread and freed on another. Each thread keeps a list of up to chain_length free lines
 // and one more chain that is full. When both are full a chain goes to the depot; when both are empty one comes from
 // there. So two threads meet once per chain, and the steady state has no malloc.
 //
-// Lines come from slabs. trim(), which idle workers call, returns all free lines to their slabs and whole slabs beyond a
-// reserve to the system. New chains come from the fullest slabs, so that the others drain, in ascending order of
+// Lines come from slabs. trim(), which idle workers call, returns all free lines to their slabs, and whole slabs beyond
+// a reserve to the system. New chains come from the fullest slabs, so that the others drain, in ascending order of
 // addresses. One line in use keeps its slab, and so does one in the cache of a thread that sleeps outside trim().
 //
 // Owner: the process; nothing is destroyed. Threads: any; a line passes between threads through the depot's mutex only.
@@ -55,8 +55,8 @@ struct Cache {
     enum class Life : std::uint32_t { unregistered, registered, over } life = Life::unregistered;
 };
 
-// Its own thread only. initial-exec: one load behind the thread's register, also in a library that is loaded late.
-[[gnu::tls_model("initial-exec")]] extern thread_local constinit Cache cache;
+// Its own thread only.
+extern thread_local constinit Cache cache;
 
 [[gnu::noinline, gnu::cold]] void* allocate_slowly();
 [[gnu::noinline, gnu::cold]] void free_slowly(Line* line);

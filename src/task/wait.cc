@@ -20,6 +20,7 @@ namespace {
 
 // What is about to end is not worth a sleep: two wake-ups on different processors take longer than this.
 constexpr std::int64_t spin_ns = 20'000;
+constexpr std::int64_t until_begun_ns = 2'000;
 constexpr unsigned spin_pauses = 4;
 
 struct Ticket : Hook {
@@ -66,6 +67,13 @@ bool find_done(Node* const* nodes, std::size_t n, std::size_t* index)
     return false;
 }
 
+// Not long for what has not even begun: a worker that has to wake up first may want this very processor.
+bool spin_until_done(const Node& node)
+{
+    spin_for(until_begun_ns, spin_pauses, [&] { return node.phase() != Phase::pending; });
+    return node.phase() != Phase::pending && spin_for(spin_ns, spin_pauses, [&] { return node.done(); });
+}
+
 }  // namespace
 
 void tell_lot(const void* node)
@@ -83,7 +91,7 @@ void tell_lot(const void* node)
 
 execq_status block_on(Node& node, Deadline deadline)
 {
-    if (!deadline.only_look() && spinning_helps() && spin_for(spin_ns, spin_pauses, [&] { return node.done(); }))
+    if (node.done() || (!deadline.only_look() && spinning_helps() && spin_until_done(node)))
         return EXECQ_OK;
     std::uint32_t word = 0;
     while (node.announce_waiter(word)) {
@@ -118,8 +126,13 @@ execq_status block_on_any(Node* const* nodes, std::size_t n, Deadline deadline, 
         leave_ticket(tickets[left]);
         pending = nodes[left]->announce_lot_waiter();
     }
-    while (pending && called.load(std::memory_order_acquire) == 0 && !deadline.passed())
-        futex_wait(&called, 0, deadline);
+    while (pending) {
+        if (called.load(std::memory_order_acquire) == 0 && !deadline.passed())
+            futex_wait(&called, 0, deadline);
+        // A call may have been meant for a node that was here before: who settles goes by the address.
+        called.exchange(0, std::memory_order_acquire);
+        pending = !find_done(nodes, n, index) && !deadline.passed();
+    }
     for (std::size_t i = 0; i < left; ++i)
         take_ticket_back(tickets[i]);
     return find_done(nodes, n, index) ? EXECQ_OK : EXECQ_ETIMEDOUT;

@@ -34,7 +34,58 @@ static void new_refuses_bad_arguments_and_leaves_out_untouched(void **state)
     assert_status(execq_executor_new(&options, &out), EXECQ_EINVAL);
     options.max_threads = UINT32_MAX;
     assert_status(execq_executor_new(&options, &out), EXECQ_EINVAL);
+    options.max_threads = 3;
+    options.min_threads = 4;
+    assert_status(execq_executor_new(&options, &out), EXECQ_EINVAL);
+    options.max_threads = 0;
+    options.min_threads = EXECQ_MAX_THREADS + 1;
+    assert_status(execq_executor_new(&options, &out), EXECQ_EINVAL);
     assert_ptr_equal(out, UNTOUCHED);
+}
+
+/* The options as they were before keepalive_ns, frozen. */
+static void options_of_the_first_size_are_taken(void **state)
+{
+    (void)state;
+    struct {
+        uint32_t struct_size;
+        uint32_t flags;
+        const char *name;
+        uint32_t max_threads;
+        uint32_t min_threads;
+    } first = {24, 0, "first", 1, 0};
+    assert_int_equal(sizeof first, 24);
+    execq_executor *executor = NULL;
+    assert_status(execq_executor_new((const execq_executor_options *)(const void *)&first, &executor), EXECQ_OK);
+    char name[16];
+    thread_name_of(executor, name);
+    assert_string_equal(name, "first/0");
+    pool_end(executor);
+    first.struct_size = 23;
+    assert_status(execq_executor_new((const execq_executor_options *)(const void *)&first, &executor), EXECQ_EINVAL);
+}
+
+/* Threads leave as soon as they are idle, all but min_threads, and come back. */
+static void idle_threads_leave_and_come_back(void **state)
+{
+    (void)state;
+    execq_executor_options options = EXECQ_EXECUTOR_OPTIONS_INIT;
+    options.max_threads = 4;
+    options.min_threads = 2;
+    options.keepalive_ns = -1;
+    execq_executor *executor = NULL;
+    assert_status(execq_executor_new(&options, &executor), EXECQ_OK);
+    for (int round = 0; round < 10; ++round) {
+        static gate g;
+        gate_init(&g);
+        execq_future *tasks[4];
+        for (int i = 0; i < 4; ++i)
+            tasks[i] = occupy(executor, &g);
+        gate_open(&g, 4);
+        for (int i = 0; i < 4; ++i)
+            finish(tasks[i]);
+    }
+    pool_end(executor);
 }
 
 static void the_most_threads_that_may_be_asked_for_are_taken(void **state)
@@ -296,6 +347,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_options_make_an_executor),
         cmocka_unit_test(new_refuses_bad_arguments_and_leaves_out_untouched),
+        cmocka_unit_test(options_of_the_first_size_are_taken),
+        cmocka_unit_test(idle_threads_leave_and_come_back),
         cmocka_unit_test(the_most_threads_that_may_be_asked_for_are_taken),
         cmocka_unit_test(an_executor_without_work_has_no_threads),
         cmocka_unit_test(a_thread_starts_where_a_task_finds_none_idle),

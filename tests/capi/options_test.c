@@ -20,11 +20,11 @@ static uint32_t *flags_of(void *options) { return (uint32_t *)options + 1; /* an
 /* A call that reads the struct; it gives back what it made, and says how it went. */
 typedef execq_status (*reader)(void *options);
 
-/* Checks one struct, given as its init value in a grown room, against the rules. */
-static void check_rules(reader read, void *options, uint32_t size, int first_unknown_flag)
+/* Checks one struct, given as its init value in a grown room, against the rules. It had first_size at first. */
+static void check_grown(reader read, void *options, uint32_t first_size, uint32_t size, int first_unknown_flag)
 {
     char *bytes = options;
-    const uint32_t wrong[] = {0, 1, 4, 8, size - 1};
+    const uint32_t wrong[] = {0, 1, 4, 8, first_size - 1};
     for (size_t i = 0; i < COUNT_OF(wrong); i++) {
         *size_of(options) = wrong[i];
         assert_status(read(options), EXECQ_EINVAL);
@@ -45,6 +45,15 @@ static void check_rules(reader read, void *options, uint32_t size, int first_unk
     }
     *flags_of(options) = 0;
     assert_status(read(options), EXECQ_OK);
+    *size_of(options) = first_size;
+    assert_status(read(options), EXECQ_OK);
+    *size_of(options) = size;
+}
+
+/* The same for a struct that is as it was in its first version. */
+static void check_rules(reader read, void *options, uint32_t size, int first_unknown_flag)
+{
+    check_grown(read, options, size, size, first_unknown_flag);
 }
 
 static execq_executor *executor;
@@ -68,7 +77,8 @@ static void executor_options_follow_the_rules(void **state)
     (void)state;
     GROWN(execq_executor_options) options = {.bytes = {0}};
     options.known = (execq_executor_options)EXECQ_EXECUTOR_OPTIONS_INIT;
-    check_rules(read_executor_options, &options, sizeof options.known, 0);
+    check_grown(read_executor_options, &options, offsetof(execq_executor_options, keepalive_ns), sizeof options.known,
+                0);
 }
 
 static execq_status read_promise_options(void *options)

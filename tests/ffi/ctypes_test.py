@@ -26,7 +26,7 @@ SymbolFn = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_char_p)
 
 class ExecutorOptions(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("name", c_char_p), ("max_threads", c_uint32),
-                ("reserved", c_uint32)]
+                ("min_threads", c_uint32), ("keepalive_ns", c_int64)]
 
 
 class TaskOptions(ctypes.Structure):

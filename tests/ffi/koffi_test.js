@@ -26,7 +26,7 @@ while (FIB.length < 31) FIB.push(FIB.at(-1) + FIB.at(-2));
 const STRUCTS = {
     execq_executor_options: koffi.struct('execq_executor_options', {
         struct_size: 'uint32_t', flags: 'uint32_t', name: 'const char *', max_threads: 'uint32_t',
-        reserved: 'uint32_t',
+        min_threads: 'uint32_t', keepalive_ns: 'int64_t',
     }),
     execq_task_options: koffi.struct('execq_task_options', {
         struct_size: 'uint32_t', flags: 'uint32_t', drop: 'void *', drop_result: 'void *', name: 'const char *',
@@ -286,7 +286,7 @@ async function main() {
     structsHaveTheSizesOfC();
     nullIsAnsweredWithEinval();
     const out = handle();
-    const options = sized('execq_executor_options', { name: 'koffi', max_threads: 4 });
+    const options = sized('execq_executor_options', { name: 'koffi', max_threads: 4, min_threads: 0, keepalive_ns: 0 });
     checkStatus('executor_new', execq.execq_executor_new(options, out));
     const executor = out[0];
     await aResultComesBack(executor);

@@ -51,6 +51,15 @@ struct Box {
             ids.push_back(taken[i]->id);
         return ids;
     }
+    Ids take_all()
+    {
+        Ids all;
+        while (!inbox.empty()) {
+            const Ids some = take();
+            all.insert(all.end(), some.begin(), some.end());
+        }
+        return all;
+    }
     Ids visit()
     {
         Ids ids;
@@ -73,8 +82,35 @@ TEST(Inbox, GivesTheOldestFirst)
     for (std::size_t i = 0; i < 4; ++i)
         EXPECT_TRUE(box.push(i));
     EXPECT_FALSE(box.inbox.empty());
-    EXPECT_EQ(box.take(), (Ids{0, 1, 2, 3}));
+    EXPECT_EQ(box.take_all(), (Ids{0, 1, 2, 3}));
     EXPECT_TRUE(box.inbox.empty());
+}
+
+TEST(Inbox, LeavesTheLastWhereItGivesMany)
+{
+    Box box;
+    for (std::size_t i = 0; i < 4; ++i)
+        box.push(i);
+    EXPECT_EQ(box.take(), (Ids{0, 1, 2}));
+    box.push(4);
+    EXPECT_EQ(box.take(), (Ids{3}));
+    EXPECT_EQ(box.take(), (Ids{4}));
+    EXPECT_TRUE(box.inbox.empty());
+}
+
+TEST(Inbox, SeemsEmptyWhereItIs)
+{
+    Box box;
+    EXPECT_TRUE(box.inbox.seems_empty());
+    box.push(0);
+    box.push(1);
+    EXPECT_FALSE(box.inbox.seems_empty());
+    box.take();
+    EXPECT_FALSE(box.inbox.seems_empty());
+    box.take();
+    EXPECT_TRUE(box.inbox.seems_empty());
+    box.inbox.close();
+    EXPECT_TRUE(box.inbox.seems_empty());
 }
 
 TEST(Inbox, GivesNoMoreThanIsAskedFor)
@@ -96,7 +132,7 @@ TEST(Inbox, KeepsChainsInTheirOrder)
     EXPECT_TRUE(box.push_chain(1, 3));
     box.push(4);
     EXPECT_EQ(box.take(3), (Ids{0, 1, 2}));
-    EXPECT_EQ(box.take(), (Ids{3, 4}));
+    EXPECT_EQ(box.take_all(), (Ids{3, 4}));
 }
 
 TEST(Inbox, EndsAChainAtItsLastItem)
@@ -104,7 +140,7 @@ TEST(Inbox, EndsAChainAtItsLastItem)
     Box box;
     box.link(0, 5);  // goes on after the item that is said to be the last
     EXPECT_TRUE(box.inbox.push(box.letters[0], box.letters[2]));
-    EXPECT_EQ(box.take(), (Ids{0, 1, 2}));
+    EXPECT_EQ(box.take_all(), (Ids{0, 1, 2}));
     EXPECT_TRUE(box.inbox.empty());
 }
 
@@ -113,12 +149,12 @@ TEST(Inbox, TakesAnItemBackThatItHasGivenAway)
     Box box;
     for (int round = 0; round < 3; ++round) {
         box.push(0);
-        EXPECT_EQ(box.take(), (Ids{0}));
+        EXPECT_EQ(box.take_all(), (Ids{0}));
         box.push(1);
         box.push(0);
         EXPECT_EQ(box.take(1), (Ids{1}));
         box.push(1);
-        EXPECT_EQ(box.take(), (Ids{0, 1}));
+        EXPECT_EQ(box.take_all(), (Ids{0, 1}));
     }
 }
 
@@ -131,7 +167,7 @@ TEST(Inbox, RefusesWhatComesOnceItIsClosed)
     EXPECT_FALSE(box.push_chain(2, 4));
     EXPECT_EQ(box.letters[2].next.load(), &box.letters[3]);
     EXPECT_EQ(box.letters[3].next.load(), &box.letters[4]);
-    EXPECT_EQ(box.take(), (Ids{0}));
+    EXPECT_EQ(box.take_all(), (Ids{0}));
     EXPECT_TRUE(box.inbox.empty());
     EXPECT_FALSE(box.push(1)) << "the last item has taken the closed bit with it";
 }
@@ -153,10 +189,10 @@ TEST(Inbox, AcceptsByForceThoughClosedAndStaysClosed)
     box.inbox.close();
     EXPECT_TRUE(box.push(1, true));
     EXPECT_FALSE(box.push(2));
-    EXPECT_EQ(box.take(), (Ids{0, 1}));
+    EXPECT_EQ(box.take_all(), (Ids{0, 1}));
     EXPECT_TRUE(box.push(2, true));
     EXPECT_FALSE(box.push(3));
-    EXPECT_EQ(box.take(), (Ids{2}));
+    EXPECT_EQ(box.take_all(), (Ids{2}));
 }
 
 TEST(Inbox, ShowsWhatItHoldsAndKeepsIt)
@@ -167,7 +203,7 @@ TEST(Inbox, ShowsWhatItHoldsAndKeepsIt)
     EXPECT_EQ(box.visit(), (Ids{0, 1, 2}));
     EXPECT_EQ(box.take(1), (Ids{0}));
     EXPECT_EQ(box.visit(), (Ids{1, 2}));
-    EXPECT_EQ(box.take(), (Ids{1, 2}));
+    EXPECT_EQ(box.take_all(), (Ids{1, 2}));
     EXPECT_EQ(box.visit(), Ids{});
 }
 
@@ -182,7 +218,7 @@ TEST(Inbox, GivesNothingWhileAnotherOneIsAtItButIsNotEmpty)
         ++visits;
     });
     EXPECT_EQ(visits, 1);
-    EXPECT_EQ(box.take(), (Ids{0}));
+    EXPECT_EQ(box.take_all(), (Ids{0}));
 }
 
 // ---- several threads ----
@@ -273,6 +309,30 @@ TEST(Inbox, GivesEachItemOnceToOneOfTwoConsumers)
         EXPECT_TRUE(ordered[consumer]);
     for (const std::atomic<int>& times : taken)
         ASSERT_EQ(times.load(), 1);
+}
+
+TEST(Inbox, LosesNothingThatComesWhileItsLastItemIsTaken)
+{
+    Box box;
+    Ids taken;
+    race_rounds(
+        2, sanitized ? 10'000 : 400'000,
+        [&](std::size_t) {
+            box.push(0);
+            taken.clear();
+        },
+        [&](unsigned role, std::size_t) {
+            if (role == 0)
+                taken = box.take(1);
+            else
+                box.push(1);
+        },
+        [&](std::size_t) {
+            const Ids rest = box.take_all();
+            taken.insert(taken.end(), rest.begin(), rest.end());
+            CHECK(taken == (Ids{0, 1}));
+            CHECK(box.inbox.empty());
+        });
 }
 
 TEST(Inbox, AcceptsOrRefusesEachItemWhileItIsClosed)

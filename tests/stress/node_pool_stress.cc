@@ -1,4 +1,4 @@
-// Four threads make lines, pass them around at random and free them; threads come and go, and trim in between. Each line
+// Four threads make lines, pass them around at random and free them; threads come and go, and trim in between. A line
 // carries the number of its owner's making in every word, so that a line in two hands is seen.
 #include <array>
 #include <atomic>
@@ -41,7 +41,7 @@ static_assert(sizeof(Stamped) == node_pool::line_size);
 // Where lines wait for whoever comes by.
 std::array<std::atomic<Stamped*>, 512> places;
 
-// What was made and what was freed. The sum and the sum of squares see a line that was freed twice and another one never.
+// What was made and what was freed. The two sums see it if one line is freed twice and another one never.
 struct Account {
     std::uint64_t made = 0, freed = 0, passed = 0, trims = 0;
     std::uint64_t sum = 0, squares = 0;  // of the numbers made, less those freed; they wrap around

@@ -16,8 +16,11 @@ inline execq::core::Deadline only_look() { return execq::core::Deadline::after(0
 class Pool {
 public:
     explicit Pool(std::uint32_t max_threads, const char* name = nullptr)
+        : Pool(execq::core::ExecutorSpec{name, max_threads, 0, 0})
+    {}
+    explicit Pool(const execq::core::ExecutorSpec& spec)
     {
-        CHECK(execq::core::Executor::make({name, max_threads, 0, 0}, &executor_) == EXECQ_OK);
+        CHECK(execq::core::Executor::make(spec, &executor_) == EXECQ_OK);
     }
     ~Pool()
     {
@@ -80,14 +83,17 @@ inline execq_status finish(execq::core::Node* node)
 
 inline pid_t thread_id() { return static_cast<pid_t>(syscall(SYS_gettid)); }
 
-// Until a thread of this process sleeps. Once its task is done, a worker that nobody disturbs only sleeps when idle.
+// Until a thread of this process sleeps for good. Once its task is done, a worker that nobody disturbs only does so when
+// idle; a mutex, or a sanitizer's own, may have it sleep for a moment.
 inline void wait_until_asleep(pid_t thread)
 {
     const std::string path = "/proc/self/task/" + std::to_string(thread) + "/stat";
-    for (char state = 0; state != 'S'; std::this_thread::yield()) {
+    for (int seen = 0; seen < 50; std::this_thread::yield()) {
+        char state = 0;
         std::FILE* file = std::fopen(path.c_str(), "re");
         CHECK(file != nullptr);
         CHECK(std::fscanf(file, "%*d (%*[^)]) %c", &state) == 1);
         std::fclose(file);
+        seen = state == 'S' ? seen + 1 : 0;
     }
 }

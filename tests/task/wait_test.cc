@@ -1,6 +1,7 @@
 #include "task/wait.h"
 
 #include <array>
+#include <atomic>
 #include <cstring>
 #include <gtest/gtest.h>
 #include <vector>
@@ -170,6 +171,26 @@ TEST(Wait, ForAnyFindsTheOneAmongManyThatShareItsList)
         ASSERT_EQ(index, done);
         other.join();
     }
+}
+
+// Who settles goes by the address alone, so a call may be meant for a node that was there before.
+TEST(Wait, ForAnyGoesOnAfterACallThatWasNotMeantForIt)
+{
+    Promises promises(2);
+    std::atomic<bool> ended{false};
+    execq_status status = EXECQ_EINVAL;
+    std::thread waiter([&] {
+        status = promises.any(never(), nullptr);
+        ended.store(true);
+    });
+    for (int i = 0; i < 20'000; ++i) {
+        tell_lot(&promises[0]);
+        ASSERT_FALSE(ended.load());
+    }
+    ASSERT_TRUE(promises[1].try_claim_promise());
+    promises[1].settle_value(nullptr);
+    waiter.join();
+    EXPECT_EQ(status, EXECQ_OK);
 }
 
 TEST(Wait, WakesEveryoneHoweverTheyWait)
