@@ -71,8 +71,8 @@ public:
     void dispose(Worker& worker, Node& node);
     // Runs a task that may still be queued, in a wait of the worker for it, unless somebody else did.
     void run_in_place(Worker& worker, Node& node);
-    // Gives the waking bit back, if the worker was woken with it.
-    void arrive(Worker& worker);
+    // The beginning of a worker's thread.
+    void enter(Worker& worker);
     void worker_leaves(Worker& worker);
     void drop_use();
 
@@ -105,7 +105,8 @@ private:
     void while_paused(const Visit& visit) EXECQ_REQUIRES(mutex_);
 
     // ---- scheduling (schedule.cc) ----
-    execq_status ensure_thread();
+    execq_status submit_first(Node& first, Node& last, bool& submitted);
+    TaskInbox& inbox_of_thread();
     execq_status submit_inside(Worker& worker, Node& node);
     execq_status submit_outside(Node& first, Node& last);
     void push_forced(Node* const* nodes, std::uint32_t n);
@@ -114,6 +115,8 @@ private:
     bool work_visible() const;
     bool work_seems_visible() const;
     void wake_if_wanted();
+    // Gives the waking bit back, if the worker was woken or started with it.
+    void arrive(Worker& worker);
     void wake_one();
     Worker* take_idle() EXECQ_REQUIRES(mutex_);
     void take_off_idle(Worker& worker) EXECQ_REQUIRES(mutex_);

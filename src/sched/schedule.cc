@@ -72,16 +72,33 @@ execq_status Executor::submit_inside(Worker& worker, Node& node)
 // The tasks from first to last are linked.
 execq_status Executor::submit_outside(Node& first, Node& last)
 {
+    bool submitted = false;
     if (roster_.threads() == 0) [[unlikely]] {
-        const execq_status status = ensure_thread();
-        if (status != EXECQ_OK)
+        const execq_status status = submit_first(first, last, submitted);
+        if (status != EXECQ_OK || submitted)
             return status;
     }
-    if (!inboxes_[thread_number() & (shards_ - 1)].push(first, last)) [[unlikely]]
+    if (!inbox_of_thread().push(first, last)) [[unlikely]]
         return EXECQ_ECLOSED;
     wake_if_wanted();
     return EXECQ_OK;
 }
+
+// Nothing must be accepted before there is a thread to run it. That thread needs no wake: it takes the mutex before it
+// looks (see enter()).
+execq_status Executor::submit_first(Node& first, Node& last, bool& submitted)
+{
+    const MutexLock lock(mutex_);
+    if (mode() != Mode::open)
+        return EXECQ_ECLOSED;
+    if (roster_.threads() != 0)
+        return EXECQ_OK;
+    const execq_status status = start_waking_worker();
+    submitted = status == EXECQ_OK && inbox_of_thread().push(first, last);
+    return status;
+}
+
+Executor::TaskInbox& Executor::inbox_of_thread() { return inboxes_[thread_number() & (shards_ - 1)]; }
 
 execq_status Executor::submit(TaskFifo& batch)
 {
@@ -105,22 +122,13 @@ execq_status Executor::submit(TaskFifo& batch)
     return EXECQ_OK;
 }
 
-// The first task of all must not be accepted before there is a thread to run it.
-execq_status Executor::ensure_thread()
-{
-    const MutexLock lock(mutex_);
-    if (mode() != Mode::open)
-        return EXECQ_ECLOSED;
-    return roster_.threads() != 0 ? EXECQ_OK : start_waking_worker();
-}
-
 void Executor::push_forced(Node* const* nodes, std::uint32_t n)
 {
     TaskFifo tasks;
     for (std::uint32_t i = 0; i < n; ++i)
         tasks.push(*nodes[i]);
     if (!tasks.empty())
-        inboxes_[thread_number() & (shards_ - 1)].push(tasks.first(), tasks.last(), true);
+        inbox_of_thread().push(tasks.first(), tasks.last(), true);
 }
 
 // Moves the oldest half of a full own queue to an inbox.
@@ -187,6 +195,14 @@ void Executor::take_off_idle(Worker& worker)
     roster_.remove_sleeper(worker.napping);
     if (std::exchange(worker.napping, false))
         somebody_naps_ = false;
+}
+
+void Executor::enter(Worker& worker)
+{
+    {
+        const MutexLock lock(mutex_);  // until who started this thread has submitted
+    }
+    arrive(worker);
 }
 
 void Executor::arrive(Worker& worker)

@@ -92,7 +92,7 @@ void* Worker::thread_main(void* argument)
 
 void Worker::work()
 {
-    executor_.arrive(*this);
+    executor_.enter(*this);
     while (Node* node = executor_.next_task(*this))
         executor_.dispose(*this, *node);
 }
