@@ -1,7 +1,6 @@
 // Floor 4: error.h.
 #include "execq/error.h"
 
-#include "sched/failure.h"
 #include "sched/worker.h"
 #include "task/error.h"
 
@@ -11,9 +10,9 @@ int32_t execq_fail(int32_t code, const char *message)
 {
     if (code == 0)
         code = EXECQ_EFAILED;
-    const Worker *worker = Worker::current();
-    if (worker != nullptr && worker->top_node() != nullptr)
-        set_failure(code, message);
+    Worker *worker = Worker::current();
+    if (worker != nullptr && worker->in_task())
+        worker->say_failure(code, message);
     return code;
 }
 

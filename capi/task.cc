@@ -38,6 +38,12 @@ execq_status read_task(const execq_task_options *options, execq_fn fn, void *env
     return EXECQ_OK;
 }
 
+// Apart from execq_submit, which has nothing to save for a task without a handle.
+[[gnu::noinline]] execq_status submit_node(Executor *executor, execq_fn fn, void *env, execq_future **out)
+{
+    return guarded([=] { return submit_plain(*executor, fn, env, out); });
+}
+
 execq_status reject(execq_status status, execq_drop_fn drop, void *env)
 {
     const CallbackScope scope;
@@ -51,7 +57,9 @@ execq_status execq_submit(execq_executor *executor, execq_fn fn, void *env, exec
 {
     if (executor == nullptr || fn == nullptr) [[unlikely]]
         return execq_submit_with(executor, nullptr, fn, env, out);
-    return guarded([&] { return submit_plain(*core_of(executor), fn, env, out); });
+    if (out == nullptr && Item::fits(fn)) [[likely]]
+        return core_of(executor)->submit(Item(fn, env));
+    return submit_node(core_of(executor), fn, env, out);
 }
 
 execq_status execq_submit_with(execq_executor *executor, const execq_task_options *options, execq_fn fn, void *env,
@@ -67,6 +75,10 @@ execq_status execq_submit_with(execq_executor *executor, const execq_task_option
 execq_status execq_submit_to_loop(execq_executor *executor, const execq_task_options *options, execq_fn fn, void *env,
                                   execq_loop *loop, execq_done_fn done, void *done_env, execq_drop_fn done_drop)
 {
+    if (executor != nullptr && options == nullptr && fn != nullptr && loop != nullptr && done != nullptr &&
+        done_drop == nullptr) [[likely]]
+        return guarded(
+            [=] { return submit_plain_to_loop(*core_of(executor), fn, env, *core_of(loop), done, done_env); });
     TaskSpec spec;
     execq_status status = read_task(options, fn, env, spec);
     if (status == EXECQ_OK && (loop == nullptr || done == nullptr))
@@ -111,7 +123,6 @@ execq_status execq_submit_many(execq_executor *executor, const execq_task_option
 
 int32_t execq_cancel_requested(void)
 {
-    Worker *worker = Worker::current();
-    const Node *node = worker != nullptr ? worker->top_node() : nullptr;
-    return node != nullptr && worker->executor().stop_requested(*node) ? 1 : 0;
+    const Worker *worker = Worker::current();
+    return worker != nullptr && worker->in_task() && worker->executor().stop_requested(worker->top_node()) ? 1 : 0;
 }

@@ -26,6 +26,12 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
         set(execq_link_tls -mtls-dialect=gnu2)  # code is generated at link time, too
     endif()
 endif()
+# Two words that are stored apart and loaded as one vector wait for the stores to leave the processor's buffer: with
+# nodes that are written and read within nanoseconds that costs more than the joined loads save.
+check_cxx_compiler_flag(-fno-tree-slp-vectorize execq_has_no_slp)
+if(execq_has_no_slp)
+    target_compile_options(execq_objects PRIVATE -fno-tree-slp-vectorize)
+endif()
 # A submission crosses three floors, each in files of its own.
 include(CheckIPOSupported)
 check_ipo_supported(RESULT execq_has_ipo OUTPUT execq_ipo_output LANGUAGES CXX)

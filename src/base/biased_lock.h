@@ -22,16 +22,25 @@ public:
     template <class Action>
     auto as_owner(Action action)
     {
-        active_.store(1, std::memory_order::relaxed);
-        Atomics::light_fence();
-        // acquire: what the last guest did is seen.
-        if (asked_.load(std::memory_order::acquire) == 0) [[likely]] {
+        if (try_enter()) [[likely]] {
             const Leave leave{active_};
             return action();
         }
-        active_.store(0, std::memory_order::release);
         return under_mutex(action);
     }
+
+    // The quick half of as_owner(), for who has a slow path of its own. True: the owner has it until leave().
+    [[nodiscard]] bool try_enter()
+    {
+        active_.store(1, std::memory_order::relaxed);
+        Atomics::light_fence();
+        // acquire: what the last guest did is seen.
+        if (asked_.load(std::memory_order::acquire) == 0) [[likely]]
+            return true;
+        leave();
+        return false;
+    }
+    void leave() { active_.store(0, std::memory_order::release); }
 
     // Any other thread, or the owner outside as_owner(). Several may be held at once, in one order.
     void lock_as_guest() EXECQ_NO_ANALYSIS

@@ -17,9 +17,6 @@ namespace {
 // The handle's memory: a pointer to the port, then the uv_async_t of the caller's libuv, whose layout we do not know.
 constexpr std::size_t prefix = alignof(std::max_align_t);
 
-// The port whose batch of callbacks runs on this thread.
-thread_local constinit LoopPort* working_port = nullptr;
-
 LoopPort*& port_of(void* async) { return *reinterpret_cast<LoopPort**>(static_cast<char*>(async) - prefix); }
 
 void free_handle(void* async) { std::free(static_cast<char*>(async) - prefix); }
@@ -112,17 +109,7 @@ void LoopPort::release()
 
 // ---- keeping the loop alive ----
 
-bool LoopPort::working() const { return working_port == this; }
-
-bool LoopPort::begin_use()
-{
-    if (!working())
-        return begin_use_anywhere();
-    if (!attached())
-        return false;
-    ++begun_;
-    return true;
-}
+bool LoopPort::working() const { return this_thread.working_port == this; }
 
 // For a use that does not end in a delivery, on the thread that began it.
 void LoopPort::end_use()
@@ -273,9 +260,10 @@ void LoopPort::work()
 
 void LoopPort::run_batch()
 {
-    LoopPort* const outer = std::exchange(working_port, this);  // of another loop that a callback of ours runs
+    LoopPort* const outer =
+        std::exchange(this_thread.working_port, this);  // of another loop that a callback of ours runs
     const std::uint64_t over = run_ready(batch);
-    working_port = outer;
+    this_thread.working_port = outer;
     // One step for the whole batch: what it began less what is over; the word cannot reach 0, work() is a guest.
     uses_.fetch_add(std::exchange(begun_, 0) - over, std::memory_order_seq_cst);
 }

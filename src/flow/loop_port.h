@@ -18,6 +18,7 @@
 #include "base/mailbox.h"
 #include "execq/loop.h"
 #include "task/registration.h"
+#include "task/this_thread.h"
 
 namespace execq::core {
 
@@ -34,7 +35,15 @@ public:
     void retain() { handles_.fetch_add(1, std::memory_order_relaxed); }
     void release();
 
-    bool begin_use() override;
+    bool begin_use() override
+    {
+        if (this_thread.working_port != this)
+            return begin_use_anywhere();
+        if (!attached())
+            return false;
+        ++begun_;
+        return true;
+    }
     void end_use() override;
     void deliver(Registration& registration) noexcept override;
     bool lists_all() const override { return false; }
@@ -70,10 +79,11 @@ private:
 
     const execq_uv_table uv_;
     uv_async_s* async_ = nullptr;  // owned, with a pointer to this port before it; freed by on_close
-    Mailbox<> mailbox_;
+    // On lines of their own: workers write the one, the loop's thread looks at the other for each task.
+    alignas(64) Mailbox<> mailbox_;
 
     // See the top of the file. seq_cst where noted: it pairs with loop_thread_.
-    std::atomic<std::uint64_t> uses_{attached_unit + handles_unit};
+    alignas(64) std::atomic<std::uint64_t> uses_{attached_unit + handles_unit};
     std::atomic<std::uint32_t> handles_{1};
     // Set by release() of the last handle while attached: the loop detaches itself.
     std::atomic<bool> abandoned_{false};

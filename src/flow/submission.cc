@@ -48,12 +48,12 @@ execq_status accept_with(const Resolved& executor, Node& node, const Completion&
 {
     if (!needs_record(completion)) {
         node.preset_inside(completion);
-        return executor->submit(node);
+        return executor->submit(Item(node));
     }
     HeapRegistration* record = node.preset_record(completion);
     if (record == nullptr)
         return EXECQ_ENOMEM;
-    const execq_status status = completion.port->list_if(*record, [&] { return executor->submit(node); });
+    const execq_status status = completion.port->list_if(*record, [&] { return executor->submit(Item(node)); });
     if (status != EXECQ_OK)
         delete record;
     return status;
@@ -78,7 +78,7 @@ execq_status submit_alone(const Resolved& executor, const TaskSpec& spec, execq_
     Node* node = make_node(executor, spec, out != nullptr);
     if (node == nullptr)
         return EXECQ_ENOMEM;
-    const execq_status status = executor->submit(*node);
+    const execq_status status = executor->submit(Item(*node));
     if (status != EXECQ_OK)
         node->discard();
     else if (out != nullptr)

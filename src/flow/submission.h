@@ -3,6 +3,7 @@
 
 #include <cstddef>
 
+#include "flow/loop_port.h"
 #include "sched/executor.h"
 #include "task/node.h"
 
@@ -18,11 +19,29 @@ inline execq_status submit_plain(Executor& executor, execq_fn fn, void* env, exe
     Node* node = Node::make_task(fn, env, out != nullptr ? 1 : 0, executor.id());
     if (node == nullptr) [[unlikely]]
         return EXECQ_ENOMEM;
-    const execq_status status = executor.submit(*node);
+    const execq_status status = executor.submit(Item(*node));
     if (status != EXECQ_OK) [[unlikely]]
         node->discard();
     else if (out != nullptr)
         *out = future_of(node);  // its reference is ours until now
+    return status;
+}
+
+// The same with a completion that has no drop and goes to a loop.
+inline execq_status submit_plain_to_loop(Executor& executor, execq_fn fn, void* env, LoopPort& port, execq_done_fn done,
+                                         void* done_env)
+{
+    if (!port.begin_use()) [[unlikely]]
+        return EXECQ_ECLOSED;
+    execq_status status = EXECQ_ENOMEM;
+    if (Node* node = Node::make_task(fn, env, 0, executor.id())) [[likely]] {
+        node->preset_inside({done, done_env, nullptr, &port});
+        status = executor.submit(Item(*node));
+        if (status == EXECQ_OK) [[likely]]
+            return EXECQ_OK;
+        node->discard();
+    }
+    port.end_use();
     return status;
 }
 

@@ -153,11 +153,19 @@ void Executor::drop_use()
 // Only where the last worker was lost to a pthread_exit and could not be replaced is there anything left.
 void Executor::cancel_leftovers()
 {
+    Slot slot;
+    const auto drop = [&slot] {
+        if (!slot.get().plain())
+            cancel_queued(slot.get().node());
+    };
     for (std::uint32_t i = 0; i < shards_; ++i) {
-        TaskLink* link = nullptr;
-        while (inboxes_[i].take(&link, 1) != 0)
-            cancel_queued(static_cast<Node&>(*link));
+        while (inboxes_[i].take(&slot, 1) != 0)
+            drop();
     }
+    for_each_worker([&](Worker& worker) {
+        while (worker.steal(&slot, 1) != 0)
+            drop();
+    });
 }
 
 // Between this and the end of visit() no frame ends and no queued task is freed.
@@ -182,7 +190,10 @@ void Executor::close(std::int32_t how)
         mode_.store(Mode::canceling, std::memory_order_release);
         while_paused([&] {
             for_each_worker([](Worker& worker) {
-                worker.for_each_frame([](Frame& frame) { frame.node->request_cancel(EXECQ_REASON_SHUTDOWN); });
+                worker.for_each_frame([](Frame& frame) {
+                    if (frame.node != nullptr)  // others look at the mode
+                        frame.node->request_cancel(EXECQ_REASON_SHUTDOWN);
+                });
             });
         });
     } else if (mode() == Mode::open) {
@@ -265,8 +276,8 @@ void Executor::note_running()
     while_paused([&] {
         for_each_worker([&](Worker& worker) {
             worker.for_each_frame([&](Frame& frame) {
-                if (frame.started_ns == 0)
-                    frame.started_ns = now;
+                if (frame.started_ns.load(std::memory_order_relaxed) == 0)
+                    frame.started_ns.store(now, std::memory_order_relaxed);
             });
         });
     });
@@ -276,8 +287,8 @@ void Executor::report(execq_shutdown_report& report)
 {
     report.running_count = report.running_total = report.queued = 0;
     const std::int64_t now = coarse_now_ns();
-    const auto count = [&](const TaskLink& link) {
-        report.queued += static_cast<const Node&>(link).phase() == Phase::pending ? 1U : 0U;
+    const auto count = [&](Item item) {
+        report.queued += item.plain() || item.node().phase() == Phase::pending ? 1U : 0U;
     };
     const auto note = [&](const Frame& frame) {
         ++report.running_total;
@@ -285,8 +296,10 @@ void Executor::report(execq_shutdown_report& report)
             return;
         execq_running_task& task = report.running[report.running_count++];
         std::memset(&task, 0, sizeof task);
-        std::strncpy(task.name, frame.node->name(), sizeof task.name - 1);
-        task.running_ns = frame.started_ns != 0 ? std::max<std::int64_t>(now - frame.started_ns, 0) : 0;
+        if (frame.node != nullptr)
+            std::strncpy(task.name, frame.node->name(), sizeof task.name - 1);
+        const std::int64_t started = frame.started_ns.load(std::memory_order_relaxed);
+        task.running_ns = started != 0 ? std::max<std::int64_t>(now - started, 0) : 0;
     };
     const MutexLock lock(mutex_);
     report.threads = roster_.threads();
@@ -313,7 +326,10 @@ bool Executor::secure_thread()
     return coming || (roster_.threads() < max_threads_ && start_waking_worker() == EXECQ_OK);
 }
 
-bool Executor::stop_requested(const Node& node) const { return node.cancel_requested() || mode() == Mode::canceling; }
+bool Executor::stop_requested(const Node* node) const
+{
+    return (node != nullptr && node->cancel_requested()) || mode() == Mode::canceling;
+}
 
 // A place without a thread, made if need be; null where memory is out. Fewer than max_threads_ are taken.
 Worker* Executor::vacant_place()
@@ -361,7 +377,7 @@ execq_status Executor::start_waking_worker()
 
 void Executor::worker_leaves(Worker& worker)
 {
-    empty_queues(worker);  // of a worker that was lost to a pthread_exit
+    // What waits here, with a worker that was lost to a pthread_exit, is for the others.
     bool join_previous = false;
     pthread_t previous{};
     {

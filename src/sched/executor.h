@@ -19,7 +19,9 @@
 #include "base/clock.h"
 #include "base/links.h"
 #include "execq/executor.h"
+#include "sched/block_pool.h"
 #include "sched/inbox.h"
+#include "sched/item.h"
 #include "sched/roster.h"
 #include "sched/worker.h"
 #include "task/node.h"
@@ -43,11 +45,14 @@ public:
     void release();
 
     // EXECQ_OK, EXECQ_ECLOSED, EXECQ_ENOMEM, EXECQ_EAGAIN.
-    execq_status submit(Node& node)
+    execq_status submit(Item item) noexcept
     {
         Worker* worker = Worker::current();
-        return worker != nullptr && &worker->executor() == this ? submit_inside(*worker, node)
-                                                                : submit_outside(node, node);
+        if (worker == nullptr || &worker->executor() != this)
+            return submit_outside(item);
+        if (mode() == Mode::canceling || !worker->try_push_own(item)) [[unlikely]]
+            return submit_inside_slowly(*worker, item);
+        return roster_.wants_wake_behind_light_fence(max_threads_) ? wake_inside() : EXECQ_OK;
     }
     // Accepts all tasks of the batch, emptying it, or none.
     execq_status submit(TaskFifo& batch);
@@ -61,14 +66,14 @@ public:
     // Makes sure that a thread looks at the queues although the caller, a worker, is about to block; false if none can.
     // A worker without a frame is on its way there, or will be replaced: frames end before their task is settled.
     bool secure_thread();
-    // True if the task, or everything here, was asked to stop.
-    bool stop_requested(const Node& node) const;
+    // True if the task (null: a plain one), or everything here, was asked to stop.
+    bool stop_requested(const Node* node) const;
 
     // ---- for workers ----
-    // The next task, with the executor's reference to it; null when the worker is to leave. Sleeps.
-    Node* next_task(Worker& worker);
+    // The next task, with the executor's reference to it; none when the worker is to leave. Sleeps.
+    Item next_task(Worker& worker);
     // Runs or cancels a task taken from a queue, unless somebody else did; takes its reference.
-    void dispose(Worker& worker, Node& node);
+    void dispose(Worker& worker, Item item);
     // Runs a task that may still be queued, in a wait of the worker for it, unless somebody else did.
     void run_in_place(Worker& worker, Node& node);
     // The beginning of a worker's thread.
@@ -78,7 +83,7 @@ public:
 
 private:
     enum class Mode : std::uint32_t { open, draining, canceling };
-    using TaskInbox = Inbox<TaskLink>;
+    using TaskInbox = Inbox<Item, Slot, TaskLink, BlockPool>;
 
     Executor(const ExecutorSpec& spec, std::uint16_t id);
     ~Executor();
@@ -105,14 +110,21 @@ private:
     void while_paused(const Visit& visit) EXECQ_REQUIRES(mutex_);
 
     // ---- scheduling (schedule.cc) ----
-    execq_status submit_first(Node& first, Node& last, bool& submitted);
+    // What is accepted, from outside, by push(inbox, force).
+    template <class Push>
+    execq_status submit_by(const Push& push);
+    template <class Push>
+    execq_status submit_first(const Push& push, bool& submitted);
     TaskInbox& inbox_of_thread();
-    execq_status submit_inside(Worker& worker, Node& node);
-    execq_status submit_outside(Node& first, Node& last);
-    void push_forced(Node* const* nodes, std::uint32_t n);
-    void make_room(Worker& worker);
-    void empty_queues(Worker& worker);
-    bool work_visible() const;
+    // Apart and noexcept, so that submit() has nothing to save.
+    [[gnu::noinline]] execq_status submit_outside(Item item) noexcept;
+    [[gnu::noinline]] execq_status submit_inside_slowly(Worker& worker, Item item) noexcept;
+    [[gnu::noinline]] execq_status wake_inside() noexcept;
+    bool make_room(Worker& worker);
+    // What is there to do: nothing, only what others have fetched and not begun, or more.
+    enum class Sight { nothing, batches, work };
+    Sight look() const;
+    bool work_visible() const { return look() != Sight::nothing; }
     bool work_seems_visible() const;
     void wake_if_wanted();
     // Gives the waking bit back, if the worker was woken or started with it.
@@ -120,22 +132,26 @@ private:
     void wake_one();
     Worker* take_idle() EXECQ_REQUIRES(mutex_);
     void take_off_idle(Worker& worker) EXECQ_REQUIRES(mutex_);
-    Node* find_task(Worker& worker);
-    Node* take_turn(Worker& worker);
-    Node* find_foreign(Worker& worker);
-    Node* fetch(Worker& worker);
-    Node* steal_batch(Worker& worker, std::uint32_t share);
-    Node* steal_own(Worker& worker);
-    Node* keep_rest(Worker& worker, Node** nodes, std::uint32_t n);
+    Item find_task(Worker& worker);
+    Item take_turn(Worker& worker);
+    Item find_foreign(Worker& worker);
+    Item fetch(Worker& worker);
+    Item steal(Worker& worker, std::uint32_t share);
+    Item steal_from(Worker& worker, Worker& victim, std::uint32_t share);
+    Item relieve_blocked(Worker& worker);
+    bool stands_still(const Worker& victim) const;
+    Item keep_rest(Worker& worker, const Slot* items, std::uint32_t n);
     bool rest(Worker& worker);
     bool spin(Worker& worker);
     enum class Rest { none, nap, sleep };
-    bool others_keep_up(Worker& worker) const;
+    bool others_keep_up(Worker& worker);
     std::uint32_t others_fetches(const Worker& worker) const;
+    std::uint32_t others_taken(const Worker& worker) const;
     Rest lie_down(Worker& worker);
     bool lie(Worker& worker);
     bool nap(Worker& worker);
     bool get_up(Worker& worker);
+    bool somebody_naps();
     bool sleep(Worker& worker);
     // What a worker does when it has slept for some time.
     enum class Next { sleep_on, look, leave };

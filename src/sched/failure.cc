@@ -6,7 +6,7 @@ namespace execq::core {
 
 void FailureScope::replace(Error* error)
 {
-    if (Error* before = std::exchange(failure_, error))
+    if (Error* before = std::exchange(this_thread.failure, error))
         before->release();
 }
 
@@ -14,7 +14,7 @@ void set_failure(std::int32_t code, const char* message) { FailureScope::replace
 
 Error* FailureScope::take(std::int32_t code)
 {
-    Error* error = std::exchange(failure_, nullptr);
+    Error* error = std::exchange(this_thread.failure, nullptr);
     if (error == nullptr || error->code() == code)
         return error;
     error->release();

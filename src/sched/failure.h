@@ -14,18 +14,21 @@ void set_failure(std::int32_t code, const char* message);
 // One body's failure. A body that is run in place, inside another, does not disturb what that one said.
 class FailureScope {
 public:
-    FailureScope() : outer_(failure_)
+    FailureScope() : outer_(this_thread.failure)
     {
         if (outer_ != nullptr) [[unlikely]]
-            failure_ = nullptr;
+            this_thread.failure = nullptr;
     }
     ~FailureScope()
     {
-        if (failure_ != outer_) [[unlikely]]
+        if (this_thread.failure != outer_) [[unlikely]]
             replace(outer_);
     }
     FailureScope(const FailureScope&) = delete;
     FailureScope& operator=(const FailureScope&) = delete;
+
+    // What a task said that has no scope, as it is never nested in another.
+    static void forget() { replace(nullptr); }
 
     // What was said for this code, to be owned by the caller; null otherwise.
     static Error* take(std::int32_t code);
@@ -34,8 +37,6 @@ private:
     friend void set_failure(std::int32_t code, const char* message);
     static void replace(Error* error);
 
-    // Owned by the innermost scope of this thread.
-    static inline thread_local constinit Error* failure_ = nullptr;
     Error* const outer_;
 };
 

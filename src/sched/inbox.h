@@ -1,97 +1,142 @@
 // Floor 2. An inbox: tasks from other threads, first in, first out, closed and refused in one atomic step.
 //
-//   producer   CAS tail_: last → new, then link it: last->next = new (or head_ = new, if there was no last)
-//   consumer   (one at a time, under the inbox's own try-lock) follows the links from head_
+// It is a chain of blocks of words. A plain task takes two words, its body and its env; a node takes one, and so does a
+// chain of nodes that are submitted together. Tasks that lie side by side cost a consumer a fraction of a cache miss each,
+// and none of them has to wait for the line of the one before it.
 //
-// Between the two steps of a producer the consumer sees that something is there (tail_) but cannot reach it yet: take()
-// then answers 0 although empty() is false, and the caller tries again.
+//   producer   CAS tail_: reserves words, then writes them, the one that tells what it is last
+//   consumer   (one at a time, under the inbox's own try-lock) reads from head_ on, up to the first word not yet written
 //
-// The last item is only given away after tail_ went from it to null, so a producer never links behind an item that is
-// gone: its CAS would have failed. The closed bit is in tail_: a submission is accepted or refused by one CAS.
+// tail_ counts the words ever reserved, with one more position at the end of each block, at which it stays while the
+// next block is installed by whoever reserved the last word. So a tail_ that is not there belongs to tail_block_. The next
+// block is allocated before anything is reserved: where memory is out, nothing has happened. A plain task does not lie
+// across two blocks; the word that is left is filled with `skip`.
+//
+// The closed bit is in tail_: a submission is accepted or refused by one CAS.
 //
 // The model in tests/model/inbox_model.cc covers it.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
 
 #include "base/atomics.h"
 
 namespace execq::core {
 
-// Item: has an atomic `next`, which belongs to the inbox while the item is in it.
-template <class Item, class Atomics = StdAtomics>
+// Zeroed when it is taken into use. Words + 1 is a power of two.
+template <class Atomics, std::uint32_t Words>
+struct WordBlock {
+    static constexpr std::uint32_t size = Words;
+    typename Atomics::template Atomic<WordBlock*> next;
+    typename Atomics::template Atomic<std::uintptr_t> words[Words];
+};
+
+enum class Accepted { yes, closed, no_memory };
+
+// Blocks: has a type Block, allocate() (null where memory is out) and free(). Link: has an atomic `next`.
+// Item and Slot: see item.h.
+template <class Item, class Slot, class Link, class Blocks, class Atomics = StdAtomics>
 class Inbox {
 public:
-    // Any thread. Appends first → … → last, which are linked already. False: closed, unless forced.
-    // seq_cst: the caller goes on to look for sleepers, and a sleeper goes on to look at tail_.
-    bool push(Item& first, Item& last, bool force = false)
-    {
-        last.next.store(nullptr, std::memory_order::relaxed);
-        std::uintptr_t tail = tail_.load(std::memory_order::relaxed);
-        do {
-            if ((tail & closed_bit) != 0 && !force)
-                return false;
-        } while (!tail_.compare_exchange_weak(tail, reinterpret_cast<std::uintptr_t>(&last) | (tail & closed_bit),
-                                              std::memory_order::seq_cst, std::memory_order::relaxed));
-        if (Item* previous = item(tail))
-            previous->next.store(&first, std::memory_order::release);
-        else
-            head_.store(&first, std::memory_order::release);
-        return true;
-    }
+    using Block = typename Blocks::Block;
 
-    // Any thread.
-    void close()
+    // Throws std::bad_alloc.
+    Inbox() : head_block_(Blocks::allocate())
     {
-        std::uintptr_t tail = tail_.load(std::memory_order::relaxed);
-        while (!tail_.compare_exchange_weak(tail, tail | closed_bit, std::memory_order::seq_cst,
-                                            std::memory_order::relaxed)) {
+        if (head_block_ == nullptr)
+            throw std::bad_alloc();
+        tail_block_.store(head_block_, std::memory_order::relaxed);
+    }
+    Inbox(const Inbox&) = delete;
+    Inbox& operator=(const Inbox&) = delete;
+    ~Inbox()
+    {
+        while (head_block_ != nullptr) {
+            Block* next = head_block_->next.load(std::memory_order::relaxed);
+            Blocks::free(head_block_);
+            head_block_ = next;
         }
     }
 
-    bool empty() const { return item(tail_.load(std::memory_order::seq_cst)) == nullptr; }
-    // The same as a hint that costs producers nothing: tail_ stays in their caches.
-    bool seems_empty() const { return head_.load(std::memory_order::relaxed) == nullptr; }
+    // ---- producers (any thread) ----
+    // A closed inbox refuses, unless forced. seq_cst: the caller goes on to look for sleepers, and a sleeper goes on to
+    // look at tail_.
+    Accepted push(Item item, bool force = false)
+    {
+        return item.plain() ? reserve<2>(item.word, item.env, force) : reserve<1>(item.word, nullptr, force);
+    }
+    // Of nodes that are linked already; the last one's link is null.
+    Accepted push_chain(Link& first, bool force = false)
+    {
+        return reserve<1>(reinterpret_cast<std::uintptr_t>(&first) | Item::node_bit | chain_bit, nullptr, force);
+    }
 
-    // Any thread. Up to n of the oldest, into items; 0 if there are none, none can be reached, or another one is at it.
-    // The last one is only taken alone, since that needs tail_: who takes many leaves it for the next time.
-    std::uint32_t take(Item** items, std::uint32_t n)
+    // ---- any thread ----
+    void close() { tail_.fetch_or(closed_bit, std::memory_order::seq_cst); }
+
+    bool empty() const
+    {
+        // acquire: head_ is no newer than the tail that is read next.
+        const Position head = head_.load(std::memory_order::acquire);
+        return tail_.load(std::memory_order::seq_cst) >> 1 == head;
+    }
+    // A hint that costs producers nothing: tail_ stays in their caches. Right once what was pushed has settled.
+    bool seems_empty() const { return filled_.load(std::memory_order::relaxed) == 0; }
+
+    // Up to n of the oldest, into items; 0 if there are none, none is written yet, or another one is at it.
+    std::uint32_t take(Slot* items, std::uint32_t n)
     {
         if (!try_lock())
             return 0;
         std::uint32_t taken = 0;
-        Item* head = head_.load(std::memory_order::acquire);
-        while (head != nullptr && taken < n) {
-            Item* next = head->next.load(std::memory_order::acquire);
-            if (next == nullptr)
-                break;
-            items[taken++] = head;
-            head = next;
+        Position at = head_.load(std::memory_order::relaxed);
+        while (taken < n && step(at, items, taken)) {
         }
-        if (taken != 0)
-            head_.store(head, std::memory_order::relaxed);
-        else if (head != nullptr && n != 0 && take_last(head))
-            items[taken++] = head;
+        head_.store(at, std::memory_order::release);
+        if (taken == 0)
+            note_empty();
         unlock();
         return taken;
     }
 
-    // Any thread. Visits what can be reached now, oldest first.
+    // Visits what can be reached now, oldest first.
     template <class Visit>
     void for_each(const Visit& visit)
     {
         while (!try_lock())
             Atomics::yield();
-        for (Item* at = head_.load(std::memory_order::acquire); at != nullptr;
-             at = at->next.load(std::memory_order::acquire))
-            visit(*at);
+        const Block* block = head_block_;
+        Position at = head_.load(std::memory_order::relaxed);
+        while (block != nullptr) {
+            if (offset_of(at) == Block::size) {
+                block = block->next.load(std::memory_order::relaxed);
+                ++at;
+                continue;
+            }
+            const std::uintptr_t word = block->words[offset_of(at)].load(std::memory_order::acquire);
+            if (word == 0)
+                break;
+            if (word != skip)
+                visit_word(word, word_after(*block, at, word), visit);
+            at += words_of(word);
+        }
         unlock();
     }
 
 private:
-    static constexpr std::uintptr_t closed_bit = 1;
-    static Item* item(std::uintptr_t tail) { return reinterpret_cast<Item*>(tail & ~closed_bit); }
+    using Position = unsigned long long;  // not the type of a word, which the model tells apart
+    static constexpr Position closed_bit = 1;
+    static constexpr Position one_word = 2;  // of tail_
+    // A node's address has these bits clear.
+    static constexpr std::uintptr_t chain_bit = 2;
+    static constexpr std::uintptr_t skip = chain_bit;  // no body lies there
+
+    static std::uint32_t offset_of(Position at) { return static_cast<std::uint32_t>(at) & Block::size; }
+    static bool is_node(std::uintptr_t word) { return (word & Item::node_bit) != 0; }
+    static Link* link_of(std::uintptr_t word) { return reinterpret_cast<Link*>(word & ~(Item::node_bit | chain_bit)); }
+    static std::uint32_t words_of(std::uintptr_t word) { return is_node(word) || word == skip ? 1 : 2; }
 
     bool try_lock()
     {
@@ -99,25 +144,147 @@ private:
     }
     void unlock() { locked_.store(0, std::memory_order::release); }
 
-    bool take_last(Item* head)
+    // ---- producers ----
+
+    template <std::uint32_t N>
+    Accepted reserve(std::uintptr_t word, void* env, bool force)
     {
-        // Before the CAS: after it a producer may write head_.
-        head_.store(nullptr, std::memory_order::relaxed);
-        std::uintptr_t tail = tail_.load(std::memory_order::relaxed);
-        while (item(tail) == head) {
-            if (tail_.compare_exchange_weak(tail, tail & closed_bit, std::memory_order::acq_rel,
-                                            std::memory_order::relaxed))
-                return true;
+        for (;;) {
+            Position tail = tail_.load(std::memory_order::acquire);
+            // After tail_: the block of that tail, or a later one, and then the CAS fails.
+            Block* block = tail_block_.load(std::memory_order::relaxed);
+            const std::uint32_t offset = offset_of(tail >> 1);
+            if ((tail & closed_bit) != 0 && !force)
+                return Accepted::closed;
+            if (offset + N >= Block::size) [[unlikely]] {
+                if (offset == Block::size)
+                    Atomics::yield();  // for who installs the next block
+                else if (!extend(*block, tail))
+                    return Accepted::no_memory;
+                continue;
+            }
+            if (tail_.compare_exchange_weak(tail, tail + N * one_word, std::memory_order::seq_cst,
+                                            std::memory_order::relaxed)) {
+                if (N == 2)
+                    block->words[offset + 1].store(reinterpret_cast<std::uintptr_t>(env), std::memory_order::relaxed);
+                block->words[offset].store(word, std::memory_order::release);
+                if (filled_.load(std::memory_order::seq_cst) == 0)
+                    filled_.store(1, std::memory_order::release);
+                return Accepted::yes;
+            }
         }
-        head_.store(head, std::memory_order::relaxed);  // somebody is about to link behind it
-        return false;
     }
 
-    // Producers and the consumer's last step; the newest item and the closed bit.
-    alignas(64) typename Atomics::template Atomic<std::uintptr_t> tail_{0};
-    // The consumer, and a producer that found the inbox empty.
-    alignas(64) typename Atomics::template Atomic<Item*> head_{nullptr};
+    // Takes the one or two last words of the block, leaves them out, and installs the next block. True also where
+    // somebody else was faster.
+    [[gnu::noinline]] bool extend(Block& block, Position tail)
+    {
+        Block* next = Blocks::allocate();
+        if (next == nullptr)
+            return false;
+        const std::uint32_t offset = offset_of(tail >> 1);
+        if (!tail_.compare_exchange_strong(tail, tail + (Block::size - offset) * one_word, std::memory_order::acq_rel,
+                                           std::memory_order::relaxed)) {
+            Blocks::free(next);
+            return true;
+        }
+        tail_block_.store(next, std::memory_order::relaxed);    // published by the step of tail_
+        tail_.fetch_add(one_word, std::memory_order::release);  // a close may have come meanwhile
+        // The consumer frees the block once it has seen all its words and its next one, which the skipped words publish.
+        for (std::uint32_t at = offset; at != Block::size; ++at)
+            block.words[at].store(skip, std::memory_order::release);
+        block.next.store(next, std::memory_order::relaxed);
+        return true;
+    }
+
+    // ---- the consumer ----
+
+    // One step of take(): true if it may go on.
+    bool step(Position& at, Slot* items, std::uint32_t& taken)
+    {
+        const std::uint32_t offset = offset_of(at);
+        if (offset == Block::size) [[unlikely]] {
+            Block* next = head_block_->next.load(std::memory_order::relaxed);
+            if (next == nullptr)
+                return false;
+            Blocks::free(head_block_);
+            head_block_ = next;
+            ++at;
+            return true;
+        }
+        auto& place = head_block_->words[offset];
+        const std::uintptr_t word = place.load(std::memory_order::acquire);
+        if (word == 0)
+            return false;
+        if (word == skip) [[unlikely]] {
+            ++at;
+            return true;
+        }
+        Item item;
+        item.word = word;
+        item.env = word_after(*head_block_, at, word);
+        if (is_node(word) && (word & chain_bit) != 0) [[unlikely]]
+            item.word = first_of_chain(place, word, at);
+        else
+            at += words_of(word);
+        items[taken++].put(item);
+        return true;
+    }
+
+    // The rest of the chain stays where it is.
+    template <class Place>
+    static std::uintptr_t first_of_chain(Place& place, std::uintptr_t word, Position& at)
+    {
+        Link* rest = link_of(word)->next.load(std::memory_order::relaxed);
+        if (rest != nullptr)
+            place.store(reinterpret_cast<std::uintptr_t>(rest) | Item::node_bit | chain_bit,
+                        std::memory_order::relaxed);
+        else
+            ++at;
+        return word & ~chain_bit;
+    }
+
+    static void* word_after(const Block& block, Position at, std::uintptr_t word)
+    {
+        return words_of(word) == 2
+                   ? reinterpret_cast<void*>(block.words[offset_of(at) + 1].load(std::memory_order::relaxed))
+                   : nullptr;
+    }
+
+    template <class Visit>
+    static void visit_word(std::uintptr_t word, void* env, const Visit& visit)
+    {
+        Item item;
+        item.word = word & ~(is_node(word) ? chain_bit : 0);
+        item.env = env;
+        visit(item);
+        if (!is_node(word) || (word & chain_bit) == 0)
+            return;
+        for (Link* link = link_of(word)->next.load(std::memory_order::relaxed); link != nullptr;
+             link = link->next.load(std::memory_order::relaxed)) {
+            item.word = reinterpret_cast<std::uintptr_t>(link) | Item::node_bit;
+            visit(item);
+        }
+    }
+
+    // Of a push and this, one sees the other: the hint is never wrong for good.
+    void note_empty()
+    {
+        if (filled_.load(std::memory_order::relaxed) != 0)
+            filled_.exchange(0, std::memory_order::seq_cst);
+        if (!empty())
+            filled_.store(1, std::memory_order::relaxed);
+    }
+
+    // Producers; the words ever reserved, and the closed bit. See the top of the file.
+    alignas(64) typename Atomics::template Atomic<Position> tail_{0};
+    typename Atomics::template Atomic<Block*> tail_block_{nullptr};
+    // The words ever taken: written by the consumer.
+    alignas(64) typename Atomics::template Atomic<Position> head_{0};
     typename Atomics::template Atomic<std::uint32_t> locked_{0};
+    Block* head_block_;  // the consumer's
+    // 1: there may be something. Set by a producer that finds 0, cleared by a consumer that found nothing.
+    alignas(64) typename Atomics::template Atomic<std::uint32_t> filled_{0};
 };
 
 }  // namespace execq::core

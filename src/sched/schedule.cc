@@ -10,6 +10,9 @@
 // falls asleep passes the heavy one, though only after a millisecond, since most sleeps are shorter and the fence costs
 // some 20 µs while others run: such a task may wait for that long, if its worker blocks just then.
 //
+// What a worker has fetched and not begun is left to it as long as it gets on with it. Who has nothing else to do watches
+// that from its nap, and takes it once it stands still.
+//
 // In what order. A worker takes its own newest task, then what it fetched, then a batch from an inbox, then what others
 // have. So that none of these can starve another, the turns change now and then.
 #include <algorithm>
@@ -34,6 +37,9 @@ constexpr std::int64_t spin_ns = 10'000;        // how long one worker stays awa
 constexpr unsigned spin_pauses = 16;            // between two looks: what comes faster is taken together
 constexpr std::int64_t short_wake_ns = 50'000;  // not worth a wake
 constexpr std::uint32_t many_fetches = 8;
+constexpr std::int64_t fetch_ns = 25'000;    // at least so often
+constexpr std::int64_t patience_ns = 2'000;  // for a task that others have fetched
+constexpr unsigned patience_pauses = 4;
 constexpr std::int64_t nap_ns = 100'000;
 constexpr std::int64_t fence_after_ns = 1'000'000;   // asleep
 constexpr std::int64_t trim_after_ns = 100'000'000;  // asleep
@@ -48,7 +54,7 @@ Worker* worker_of(const Executor& executor)
 std::uint32_t thread_number()
 {
     static std::atomic<std::uint32_t> next{0};
-    thread_local constinit std::uint32_t number = 0;
+    std::uint32_t& number = this_thread.number;
     if (number == 0) [[unlikely]]
         number = next.fetch_add(1, std::memory_order_relaxed) + 1;
     return number;
@@ -58,35 +64,65 @@ std::uint32_t thread_number()
 
 // ---- submission ----
 
-execq_status Executor::submit_inside(Worker& worker, Node& node)
+namespace {
+
+execq_status status_of(Accepted accepted)
 {
-    if (mode() == Mode::canceling) [[unlikely]]
+    switch (accepted) {
+    case Accepted::yes:
+        return EXECQ_OK;
+    case Accepted::closed:
         return EXECQ_ECLOSED;
-    while (!worker.push_own(&node))
-        [[unlikely]] make_room(worker);
-    if (roster_.wants_wake_behind_light_fence(max_threads_)) [[unlikely]]
-        wake_one();
+    default:
+        return EXECQ_ENOMEM;
+    }
+}
+
+}  // namespace
+
+// The own queue is full, or somebody steals from it, or nothing is accepted.
+execq_status Executor::submit_inside_slowly(Worker& worker, Item item) noexcept
+{
+    if (mode() == Mode::canceling)
+        return EXECQ_ECLOSED;
+    while (!worker.push_own(item)) {
+        if (!make_room(worker))
+            return EXECQ_ENOMEM;
+    }
+    return roster_.wants_wake_behind_light_fence(max_threads_) ? wake_inside() : EXECQ_OK;
+}
+
+execq_status Executor::wake_inside() noexcept
+{
+    wake_one();
     return EXECQ_OK;
 }
 
-// The tasks from first to last are linked.
-execq_status Executor::submit_outside(Node& first, Node& last)
+execq_status Executor::submit_outside(Item item) noexcept
+{
+    return submit_by([item](TaskInbox& inbox) { return inbox.push(item); });
+}
+
+template <class Push>
+execq_status Executor::submit_by(const Push& push)
 {
     bool submitted = false;
     if (roster_.threads() == 0) [[unlikely]] {
-        const execq_status status = submit_first(first, last, submitted);
+        const execq_status status = submit_first(push, submitted);
         if (status != EXECQ_OK || submitted)
             return status;
     }
-    if (!inbox_of_thread().push(first, last)) [[unlikely]]
-        return EXECQ_ECLOSED;
+    const Accepted accepted = push(inbox_of_thread());
+    if (accepted != Accepted::yes) [[unlikely]]
+        return status_of(accepted);
     wake_if_wanted();
     return EXECQ_OK;
 }
 
 // Nothing must be accepted before there is a thread to run it. That thread needs no wake: it takes the mutex before it
 // looks (see enter()).
-execq_status Executor::submit_first(Node& first, Node& last, bool& submitted)
+template <class Push>
+execq_status Executor::submit_first(const Push& push, bool& submitted)
 {
     const MutexLock lock(mutex_);
     if (mode() != Mode::open)
@@ -94,56 +130,38 @@ execq_status Executor::submit_first(Node& first, Node& last, bool& submitted)
     if (roster_.threads() != 0)
         return EXECQ_OK;
     const execq_status status = start_waking_worker();
-    submitted = status == EXECQ_OK && inbox_of_thread().push(first, last);
-    return status;
+    if (status != EXECQ_OK)
+        return status;
+    submitted = true;
+    return status_of(push(inbox_of_thread()));
 }
 
 Executor::TaskInbox& Executor::inbox_of_thread() { return inboxes_[thread_number() & (shards_ - 1)]; }
 
 execq_status Executor::submit(TaskFifo& batch)
 {
-    Worker* worker = worker_of(*this);
+    const bool inside = worker_of(*this) != nullptr;
     if (batch.empty())
-        return mode() == Mode::open || (mode() == Mode::draining && worker != nullptr) ? EXECQ_OK : EXECQ_ECLOSED;
-    if (worker == nullptr) {
-        const execq_status status = submit_outside(batch.first(), batch.last());
-        if (status == EXECQ_OK)
-            batch = TaskFifo{};
-        return status;
-    }
-    if (mode() == Mode::canceling)
+        return mode() == Mode::open || (mode() == Mode::draining && inside) ? EXECQ_OK : EXECQ_ECLOSED;
+    if (inside && mode() == Mode::canceling)
         return EXECQ_ECLOSED;
-    while (Node* node = batch.pop()) {
-        while (!worker->push_own(node))
-            make_room(*worker);
-    }
-    if (roster_.wants_wake_behind_light_fence(max_threads_))
-        wake_one();
-    return EXECQ_OK;
+    const execq_status status = submit_by([&](TaskInbox& inbox) { return inbox.push_chain(batch.first(), inside); });
+    if (status == EXECQ_OK)
+        batch = TaskFifo{};
+    return status;
 }
 
-void Executor::push_forced(Node* const* nodes, std::uint32_t n)
+// Moves the oldest half of a full own queue to an inbox. False: not even one, for want of memory.
+bool Executor::make_room(Worker& worker)
 {
-    TaskFifo tasks;
-    for (std::uint32_t i = 0; i < n; ++i)
-        tasks.push(*nodes[i]);
-    if (!tasks.empty())
-        inbox_of_thread().push(tasks.first(), tasks.last(), true);
-}
-
-// Moves the oldest half of a full own queue to an inbox.
-void Executor::make_room(Worker& worker)
-{
-    std::array<Node*, Worker::Own::capacity / 2> oldest;
-    push_forced(oldest.data(), worker.take_oldest_own(oldest.data(), oldest.size()));
-}
-
-void Executor::empty_queues(Worker& worker)
-{
-    while (worker.own_size() != 0)
-        make_room(worker);
-    std::array<Node*, Worker::Batch::capacity> left;
-    push_forced(left.data(), worker.batch().take(left.data(), left.size()));
+    std::array<Slot, Worker::Own::capacity / 2> oldest;
+    const std::uint32_t n = worker.take_oldest_own(oldest.data(), oldest.size());
+    std::uint32_t moved = 0;
+    while (moved < n && inbox_of_thread().push(oldest[moved].get(), true) == Accepted::yes)
+        ++moved;
+    if (moved < n)
+        worker.fill_own(oldest.data() + moved, n - moved);
+    return moved != 0;
 }
 
 // ---- waking ----
@@ -213,7 +231,7 @@ void Executor::arrive(Worker& worker)
     }
 }
 
-// A hint that costs those who submit nothing.
+// A hint that costs those who submit nothing. What others have fetched does not count.
 bool Executor::work_seems_visible() const
 {
     for (std::uint32_t i = 0; i < shards_; ++i) {
@@ -221,136 +239,170 @@ bool Executor::work_seems_visible() const
             return true;
     }
     bool visible = false;
-    for_each_worker([&](const Worker& worker) { visible = visible || worker.has_tasks(); });
+    for_each_worker([&](const Worker& worker) { visible = visible || worker.own_size() != 0; });
     return visible;
 }
 
-bool Executor::work_visible() const
+Executor::Sight Executor::look() const
 {
     for (std::uint32_t i = 0; i < shards_; ++i) {
         if (!inboxes_[i].empty())
-            return true;
+            return Sight::work;
     }
-    bool visible = false;
-    for_each_worker([&](const Worker& worker) { visible = visible || worker.has_tasks(); });
-    return visible;
+    Sight sight = Sight::nothing;
+    for_each_worker([&](const Worker& worker) {
+        if (worker.own_size() != 0)
+            sight = Sight::work;
+        else if (worker.batch_size() != 0 && sight == Sight::nothing)
+            sight = Sight::batches;
+    });
+    return sight;
 }
 
 // ---- finding work ----
 
-Node* Executor::next_task(Worker& worker)
+Item Executor::next_task(Worker& worker)
 {
     for (;;) {
-        if (Node* node = find_task(worker)) {
+        if (const Item item = find_task(worker)) {
             worker.turns.misses = 0;
-            if (std::exchange(worker.turns.fresh, false) && work_visible())
-                wake_if_wanted();
-            return node;
+            if (worker.turns.fresh) [[unlikely]] {
+                worker.turns.fresh = false;
+                if (work_visible())
+                    wake_if_wanted();
+            }
+            return item;
         }
         if (!rest(worker))
-            return nullptr;
+            return {};
     }
 }
 
-Node* Executor::find_task(Worker& worker)
+Item Executor::find_task(Worker& worker)
 {
     if (worker.own_size() != 0) {
         if (worker.turns.own_left-- == 0) [[unlikely]] {
             worker.turns.own_left = own_turns;
-            if (Node* node = take_turn(worker))
-                return node;
+            if (const Item item = take_turn(worker))
+                return item;
         }
-        if (Node* node = worker.pop_own())
-            return node;
+        if (const Item item = worker.pop_own())
+            return item;
     }
-    if (Node* node = find_foreign(worker))
-        return node;
-    return steal_own(worker);
+    if (const Item item = find_foreign(worker))
+        return item;
+    return steal(worker, Worker::Batch::capacity);
 }
 
 // Now and then, before a worker's newest: in turn what others wait for, and its own oldest.
-Node* Executor::take_turn(Worker& worker)
+Item Executor::take_turn(Worker& worker)
 {
     worker.turns.own_oldest = !worker.turns.own_oldest;
-    if (!worker.turns.own_oldest)
-        return find_foreign(worker);
-    Node* node = nullptr;
-    return worker.take_oldest_own(&node, 1) != 0 ? node : nullptr;
+    return worker.turns.own_oldest ? worker.pop_oldest_own() : find_foreign(worker);
 }
 
 // What came from other threads. Batches are older than what is still in an inbox.
-Node* Executor::find_foreign(Worker& worker)
+Item Executor::find_foreign(Worker& worker)
 {
-    if (Node* node = worker.batch().take())
-        return node;
-    if (worker.turns.fresh) {
-        if (Node* node = steal_batch(worker, 1))
-            return node;
-    } else if (worker.count_fetch() % fetches_turn == 0) {
-        if (Node* node = steal_batch(worker, Worker::Batch::capacity))
-            return node;
+    if (worker.batch_size() != 0) {
+        if (const Item item = worker.pop_batch())
+            return item;
     }
-    if (Node* node = fetch(worker))
-        return node;
-    return steal_batch(worker, 1);
+    if (worker.turns.fresh) {
+        // Who was woken because others are blocked begins with what they have, one by one.
+        if (const Item item = steal(worker, 1))
+            return item;
+    } else if (worker.count_fetch() % fetches_turn == 0) {
+        if (const Item item = relieve_blocked(worker))
+            return item;
+    }
+    return fetch(worker);
 }
 
-Node* Executor::fetch(Worker& worker)
+Item Executor::fetch(Worker& worker)
 {
     for (std::uint32_t i = 0; i < shards_; ++i) {
         TaskInbox& inbox = inboxes_[(worker.turns.shard + i) & (shards_ - 1)];
         if (inbox.seems_empty())
             continue;
-        std::array<TaskLink*, fetch_batch> links;
-        const std::uint32_t n = inbox.take(links.data(), fetch_batch);
+        std::array<Slot, fetch_batch> items;
+        const std::uint32_t n = inbox.take(items.data(), fetch_batch);
         if (n == 0)
             continue;
         worker.turns.shard += i + 1;
-        std::array<Node*, fetch_batch> nodes;
-        std::transform(links.begin(), links.begin() + n, nodes.begin(),
-                       [](TaskLink* link) { return static_cast<Node*>(link); });
-        return keep_rest(worker, nodes.data(), n);
+        return keep_rest(worker, items.data(), n);
     }
-    return nullptr;
+    return {};
 }
 
-// At most `share` of the older half of somebody's batch.
-Node* Executor::steal_batch(Worker& worker, std::uint32_t share)
+// At most `share` of the older half of what waits with another worker. What others' tasks submitted is taken at once; what
+// they have fetched, only if they do not get on with it: a steal costs some 20 µs while others run, as much as a thousand
+// tiny tasks.
+Item Executor::steal(Worker& worker, std::uint32_t share)
 {
     const std::uint32_t places = places_.load(std::memory_order_acquire);
+    bool waited = false;
     for (std::uint32_t i = 1; i < places; ++i) {
         Worker& victim = *workers_[(worker.number() + i) % places];
-        std::array<Node*, Worker::Batch::capacity> nodes;
-        const std::uint32_t n = victim.batch().take_half(nodes.data(), share);
-        if (n != 0)
-            return keep_rest(worker, nodes.data(), n);
+        if (victim.own_size() == 0) {
+            if (victim.batch_size() == 0 || waited)
+                continue;
+            waited = true;
+            if (!stands_still(victim))
+                continue;
+        }
+        if (const Item item = steal_from(worker, victim, share))
+            return item;
     }
-    return nullptr;
+    return {};
 }
 
-Node* Executor::steal_own(Worker& worker)
+// It has its own processor, or gets ours for a moment; who is blocked takes neither.
+bool Executor::stands_still(const Worker& victim) const
 {
+    const std::uint32_t taken = victim.batch_taken();
+    const auto moved = [&victim, taken] { return victim.batch_taken() != taken; };
+    if (spin_for(patience_ns, patience_pauses, moved))
+        return false;
+    StdAtomics::yield();
+    return !moved();
+}
+
+Item Executor::steal_from(Worker& worker, Worker& victim, std::uint32_t share)
+{
+    std::array<Slot, Worker::Batch::capacity> items;
+    const std::uint32_t n = victim.steal(items.data(), share);
+    return n != 0 ? keep_rest(worker, items.data(), n) : Item{};
+}
+
+// While inboxes never run dry, what waits behind a blocked task would not be stolen: so each worker watches the others'
+// batches, one after the other, for one that stands still.
+Item Executor::relieve_blocked(Worker& worker)
+{
+    Worker::Turns& turns = worker.turns;
     const std::uint32_t places = places_.load(std::memory_order_acquire);
-    for (std::uint32_t i = 1; i < places; ++i) {
-        Worker& victim = *workers_[(worker.number() + i) % places];
-        if (victim.own_size() == 0)
-            continue;
-        std::array<Node*, Worker::Batch::capacity> nodes;
-        const std::uint32_t n = victim.steal_own(nodes.data(), nodes.size());
-        if (n != 0)
-            return keep_rest(worker, nodes.data(), n);
+    Worker& watched = *workers_[turns.watched % places];
+    if (&watched != &worker && watched.batch_size() != 0 && watched.batch_taken() == turns.watched_taken) {
+        if (const Item item = steal_from(worker, watched, Worker::Batch::capacity))
+            return item;
     }
-    return nullptr;
+    turns.watched = (turns.watched + 1) % places;
+    turns.watched_taken = workers_[turns.watched]->batch_taken();
+    return {};
 }
 
 // The oldest is for now; the rest goes where others can take it, which those who looked meanwhile have to be told.
-Node* Executor::keep_rest(Worker& worker, Node** nodes, std::uint32_t n)
+Item Executor::keep_rest(Worker& worker, const Slot* items, std::uint32_t n)
 {
     if (n > 1) {
-        worker.batch().fill(nodes + 1, n - 1);
+        for (std::uint32_t i = 1; i < n; ++i) {
+            if (!items[i].get().plain())
+                __builtin_prefetch(&items[i].get().node(), 1);
+        }
+        worker.fill_batch(items + 1, n - 1);
         wake_if_wanted();
     }
-    return nodes[0];
+    return items[0].get();
 }
 
 namespace {
@@ -366,18 +418,23 @@ bool cancel_queued(Node& node, Reference reference)
 
 }  // namespace
 
-void Executor::dispose(Worker& worker, Node& node)
+void Executor::dispose(Worker& worker, Item item)
 {
+    if (item.plain()) {
+        if (mode() != Mode::canceling) [[likely]]
+            worker.run_plain(item.fn(), item.env);
+        return;
+    }
+    Node& node = item.node();
     if (mode() != Mode::canceling) [[likely]] {
         const Node::Start start = node.start_taken();
-        if (start != Node::Start::lost) [[likely]] {
+        if (start != Node::Start::lost)
             worker.run(node, start, Reference::give);
-            return;
-        }
-    }
-    worker.wait_for_resume();
-    if (mode() != Mode::canceling || !cancel_queued(node, Reference::give))
+        else
+            node.release();
+    } else if (!cancel_queued(node, Reference::give)) {
         node.release();
+    }
 }
 
 void Executor::run_in_place(Worker& worker, Node& node)
@@ -393,7 +450,7 @@ void Executor::run_in_place(Worker& worker, Node& node)
 // True: look again. False: leave.
 bool Executor::rest(Worker& worker)
 {
-    if (work_visible()) {
+    if (look() == Sight::work) {
         // Somebody is between the two halves of a push, or of a fetch, and may have lost its processor there.
         if (++worker.turns.misses > patient_misses)
             StdAtomics::yield();
@@ -410,14 +467,19 @@ bool Executor::spin(Worker& worker)
     const bool visible = spin_for(spin_ns, spin_pauses, [this] { return work_seems_visible(); });
     roster_.end_wake(max_threads_);  // before the last look
     worker.turns.fresh = true;
-    return visible || work_visible();
+    return visible || look() == Sight::work;
 }
 
-// True where the last wake was hardly worth it, as the others took what came many times over meanwhile.
-bool Executor::others_keep_up(Worker& worker) const
+// True where the last wake was hardly worth it, as the others took what came many times over since the sleep before.
+bool Executor::others_keep_up(Worker& worker)
 {
-    return roster_.awake() > 1 && now_ns() - worker.turns.woken_ns < short_wake_ns &&
-           others_fetches(worker) - worker.turns.others_fetches >= many_fetches;
+    Worker::Turns& turns = worker.turns;
+    const std::int64_t now = now_ns();
+    const std::uint32_t fetches = others_fetches(worker);
+    const std::uint32_t fetched = fetches - std::exchange(turns.others_fetches, fetches);
+    const std::int64_t passed = now - std::exchange(turns.lain_ns, now);
+    return roster_.awake() > 1 && now - turns.woken_ns < short_wake_ns && fetched >= many_fetches &&
+           passed < fetched * fetch_ns;
 }
 
 std::uint32_t Executor::others_fetches(const Worker& worker) const
@@ -427,10 +489,17 @@ std::uint32_t Executor::others_fetches(const Worker& worker) const
     return sum;
 }
 
-// Announces the sleep, or a nap: where the last wake was hardly worth it, and another worker is there to do what comes.
+std::uint32_t Executor::others_taken(const Worker& worker) const
+{
+    std::uint32_t sum = 0;
+    for_each_worker([&](const Worker& other) { sum += &other != &worker ? other.batch_taken() : 0; });
+    return sum;
+}
+
+// Announces the sleep, or a nap: where another worker is there to do what comes, or has begun it.
 Executor::Rest Executor::lie_down(Worker& worker)
 {
-    const bool nap = others_keep_up(worker);
+    const bool nap = others_keep_up(worker) || look() == Sight::batches;
     const MutexLock lock(mutex_);
     if (mode() != Mode::open)
         return Rest::none;
@@ -452,27 +521,41 @@ bool Executor::get_up(Worker& worker)
     return true;
 }
 
+bool Executor::somebody_naps()
+{
+    const MutexLock lock(mutex_);
+    return somebody_naps_;
+}
+
 // True: look again. False: leave.
 bool Executor::lie(Worker& worker)
 {
     const Rest rest = lie_down(worker);
     if (rest == Rest::none)
         return work_visible();
-    if (work_visible() && get_up(worker)) {
+    const Sight sight = look();
+    // Who naps watches over what others have fetched.
+    if ((sight == Sight::work || (sight == Sight::batches && rest == Rest::sleep && !somebody_naps())) &&
+        get_up(worker)) {
         worker.turns.fresh = true;  // others may have relied on the nap
         return true;
     }
     const bool stays = rest == Rest::nap ? nap(worker) : sleep(worker);
     worker.turns.woken_ns = now_ns();
-    worker.turns.others_fetches = others_fetches(worker);
     return stays;
 }
 
+// Sleeps for moments, as long as the others get on with what they have fetched.
 bool Executor::nap(Worker& worker)
 {
-    if (worker.parker().park(Deadline::after(nap_ns))) {
-        arrive(worker);
-        return true;
+    for (;;) {
+        const std::uint32_t taken = others_taken(worker);
+        if (worker.parker().park(Deadline::after(nap_ns))) {
+            arrive(worker);
+            return true;
+        }
+        if (look() != Sight::batches || others_taken(worker) == taken)
+            break;
     }
     if (!get_up(worker))
         return sleep(worker);   // for a moment: somebody is about to wake us
@@ -518,7 +601,7 @@ Executor::Next Executor::look_behind_fence(Worker& worker)
 
 Executor::Next Executor::trim_memory(Worker&)
 {
-    while (!work_visible() && node_pool::trim()) {
+    while (!work_visible() && (node_pool::trim() || BlockPool::trim())) {
     }
     return Next::sleep_on;
 }

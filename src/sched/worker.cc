@@ -76,14 +76,14 @@ void* Worker::thread_main(void* argument)
         Worker* worker;
         ~Leave()
         {
-            current_ = nullptr;
+            this_thread.worker = nullptr;
             Executor& executor = worker->executor_;
             executor.worker_leaves(*worker);  // from here on the place is somebody else's
             executor.drop_use();
         }
     };
     const Leave leave{static_cast<Worker*>(argument)};
-    current_ = leave.worker;
+    this_thread.worker = leave.worker;
     leave.worker->note_stack();
     leave.worker->name_thread();
     leave.worker->work();
@@ -93,8 +93,39 @@ void* Worker::thread_main(void* argument)
 void Worker::work()
 {
     executor_.enter(*this);
-    while (Node* node = executor_.next_task(*this))
-        executor_.dispose(*this, *node);
+    while (const Item item = executor_.next_task(*this))
+        executor_.dispose(*this, item);
+}
+
+void Worker::run_plain(execq_fn fn, void* env)
+{
+    struct Scope {
+        explicit Scope(Worker& owner) : worker(owner)
+        {
+            worker.plain_frame_.started_ns.store(0, std::memory_order_relaxed);
+            worker.top_.store(&worker.plain_frame_, std::memory_order_release);
+        }
+        ~Scope() { worker.top_.store(nullptr, std::memory_order_release); }
+        Worker& worker;
+    };
+    const Scope scope(*this);
+    try {
+        void* value = nullptr;
+        fn(env, &value);
+    } catch (...) {  // nobody has a handle of the failure
+        if (is_thread_exit())
+            throw;
+    }
+    if (failure_said_) [[unlikely]] {
+        failure_said_ = false;
+        FailureScope::forget();
+    }
+}
+
+void Worker::say_failure(std::int32_t code, const char* message)
+{
+    failure_said_ = true;
+    set_failure(code, message);
 }
 
 void Worker::run(Node& node, Node::Start start, Reference reference)
@@ -135,7 +166,7 @@ void Worker::run(Node& node, Node::Start start, Reference reference)
 
 void Worker::settle_failed(Node& node, std::int32_t code, Error* error, Reference reference)
 {
-    if (code == EXECQ_ECANCELED && executor_.stop_requested(node))
+    if (code == EXECQ_ECANCELED && executor_.stop_requested(&node))
         settle_stopped(node, error, reference);
     else if (error != nullptr)
         node.settle_error(error, reference);

@@ -16,8 +16,8 @@
 #include "base/biased_lock.h"
 #include "base/futex.h"
 #include "base/links.h"
-#include "sched/own_queue.h"
-#include "sched/task_ring.h"
+#include "sched/item.h"
+#include "sched/task_deque.h"
 #include "task/node.h"
 
 namespace execq::core {
@@ -26,15 +26,16 @@ class Executor;
 
 // One running task. Tasks that a wait runs in place are nested: the innermost is on top.
 struct Frame {
-    Node* node;
-    std::int64_t started_ns;  // coarse clock; 0 for a task without a name, until somebody asked
-    Frame* outer;
+    Node* node = nullptr;  // null: a plain task
+    // Coarse clock; 0 for a task without a name, until somebody asked. Written by the worker, and by others while paused.
+    std::atomic<std::int64_t> started_ns{0};
+    Frame* outer = nullptr;
 };
 
 class alignas(64) Worker : public Hook {  // Hook: the executor's idle list, under its mutex
 public:
-    using Batch = TaskRing<Node, 64>;
-    using Own = OwnQueue<Node, 256>;
+    using Batch = TaskDeque<64>;
+    using Own = TaskDeque<256>;
 
     Worker(Executor& executor, std::uint32_t number) : executor_(executor), number_(number) {}
 
@@ -43,37 +44,65 @@ public:
     execq_status start();
 
     // The worker whose thread this is, or null.
-    static Worker* current() { return current_; }
+    static Worker* current() { return this_thread.worker; }
 
-    Executor& executor() { return executor_; }
+    Executor& executor() const { return executor_; }
     std::uint32_t number() const { return number_; }
     Parker& parker() { return parker_; }
 
     // ---- the tasks that wait here ----
-    Batch& batch() { return batch_; }
     // This worker's thread only. False: full.
-    bool push_own(Node* node)
+    bool push_own(Item item)
     {
-        return lock_.as_owner([this, node] { return own_.push(node); });
+        return lock_.as_owner([this, item] { return own_.push(item); });
     }
-    Node* pop_own()
+    // False: full, or somebody else is at it.
+    bool try_push_own(Item item)
     {
-        if (own_.size() == 0)  // nobody else adds
-            return nullptr;
+        if (!lock_.try_enter()) [[unlikely]]
+            return false;
+        const bool pushed = own_.push(item);
+        lock_.leave();
+        return pushed;
+    }
+    Item pop_own()
+    {
         return lock_.as_owner([this] { return own_.pop(); });
     }
-    std::uint32_t take_oldest_own(Node** nodes, std::uint32_t n)
+    Item pop_oldest_own()
     {
-        return lock_.as_owner([this, nodes, n] { return own_.take_oldest(nodes, n); });
+        return lock_.as_owner([this] { return own_.pop_oldest(); });
     }
-    // Any other thread. The oldest half, at most n.
-    std::uint32_t steal_own(Node** nodes, std::uint32_t n)
+    Item pop_batch()
     {
-        return lock_.as_guest([&] { return own_.take_oldest(nodes, std::min(n, (own_.size() + 1) / 2)); });
+        return lock_.as_owner([this] { return batch_.pop_oldest(); });
     }
-    // A hint, but exact for this worker's thread, and for who has passed a heavy fence since it last changed.
+    std::uint32_t take_oldest_own(Slot* items, std::uint32_t n)
+    {
+        return lock_.as_owner([this, items, n] { return own_.take_oldest(items, n); });
+    }
+    // There is room for them.
+    void fill_own(const Slot* items, std::uint32_t n)
+    {
+        lock_.as_owner([this, items, n] { own_.fill(items, n); });
+    }
+    void fill_batch(const Slot* items, std::uint32_t n)
+    {
+        lock_.as_owner([this, items, n] { batch_.fill(items, n); });
+    }
+    // Any other thread. The older half of the batch, or of what the worker submitted, but at most n.
+    std::uint32_t steal(Slot* items, std::uint32_t n)
+    {
+        return lock_.as_guest([&] {
+            const std::uint32_t taken = batch_.take_oldest(items, std::min(n, (batch_.size() + 1) / 2));
+            return taken != 0 ? taken : own_.take_oldest(items, std::min(n, (own_.size() + 1) / 2));
+        });
+    }
+    // Hints, but exact for this worker's thread, and for who has passed a heavy fence since it last changed.
     std::uint32_t own_size() const { return own_.size(); }
-    bool has_tasks() const { return !batch_.empty() || own_.size() != 0; }
+    std::uint32_t batch_size() const { return batch_.size(); }
+    std::uint32_t batch_taken() const { return batch_.taken(); }
+    bool has_tasks() const { return batch_.size() != 0 || own_.size() != 0; }
 
     // Looks for a batch; written by this worker's thread.
     std::uint32_t fetches() const { return fetches_.load(std::memory_order_relaxed); }
@@ -87,18 +116,18 @@ public:
     // ---- this worker's thread only ----
     // Runs a task that the caller has started, to its end.
     void run(Node& node, Node::Start start, Reference reference);
-    // Before a task that was queued is freed without having run: a pause() that has begun may have seen it.
-    void wait_for_resume()
-    {
-        lock_.as_owner([] {});
-    }
+    // The same for a task that has no node. Never nested in another.
+    void run_plain(execq_fn fn, void* env);
+    // What execq_fail says of the running task.
+    void say_failure(std::int32_t code, const char* message);
+    bool in_task() const { return top_.load(std::memory_order_relaxed) != nullptr; }
     bool is_running(const Node& node) const;
     Node* top_node() const;
     // The bytes of stack below the caller's frame.
     std::size_t stack_left() const;
 
     // ---- any other thread ----
-    // From here to resume() no frame ends, and no task that is or was queued is freed by this worker.
+    // From here to resume() no node's frame ends, and no task is taken from here.
     void pause() { lock_.lock_as_guest(); }
     void resume() { lock_.unlock_as_guest(); }
     // While paused: the frames, innermost first.
@@ -151,20 +180,21 @@ public:
 
     // ---- the executor's, on this worker's thread ----
     struct Turns {
-        std::uint32_t shard = 0;           // the inbox to begin with
+        std::uint32_t shard = 0;    // the inbox to begin with
+        std::uint32_t watched = 0;  // the place whose batch is watched, and how many had been taken from it
+        std::uint32_t watched_taken = 0;
         std::uint32_t own_left = 0;        // own tasks until others have their turn
         bool own_oldest = false;           // the next such turn is the own oldest's
         std::uint32_t misses = 0;          // looks that found what somebody else had by then
         bool fresh = false;                // has given the waking bit back and found no task since
         std::int64_t woken_ns = 0;         // when it last stopped sleeping
+        std::int64_t lain_ns = 0;          // when it last lay down
         std::uint32_t others_fetches = 0;  // in all, at that time
     };
     Turns turns;
 
 private:
     friend class FrameScope;
-
-    static inline thread_local constinit Worker* current_ = nullptr;
 
     static void* thread_main(void* argument);
     void work();
@@ -177,11 +207,13 @@ private:
     const std::byte* stack_bottom_ = nullptr;  // the lowest usable address; set by the thread itself
     // Written by the worker's thread; others look while paused.
     std::atomic<Frame*> top_{nullptr};
+    bool failure_said_ = false;  // since a plain task began
+    Frame plain_frame_;          // of a plain task; it needs no lock to end, as it never goes away
     // Guarded by lock_.
     Own own_;
-    // Biased towards this worker's thread: held to change own_, to end a frame.
-    BiasedLock<> lock_;
     Batch batch_;
+    // Biased towards this worker's thread: held to change own_ and batch_, and to end the frame of a node.
+    BiasedLock<> lock_;
     std::atomic<std::uint32_t> fetches_{0};
     Parker parker_;
     // Written by the worker's thread, read by others that are about to wait.

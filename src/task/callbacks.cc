@@ -9,13 +9,6 @@ namespace execq::core {
 
 namespace {
 
-struct ThreadCallbacks {
-    bool active = false;
-    Fifo<Registration> queue;
-};
-
-thread_local constinit ThreadCallbacks callbacks;
-
 void report_exception(const char* where, const char* what)
 {
     std::fprintf(stderr, "execq: an exception left a %s callback and was dropped: %s\n", where, what);
@@ -37,17 +30,17 @@ void guarded(const char* where, const Call& call)
 
 }  // namespace
 
-CallbackScope::CallbackScope() : outermost_(!callbacks.active) { callbacks.active = true; }
+CallbackScope::CallbackScope() : outermost_(!this_thread.in_callback) { this_thread.in_callback = true; }
 
 CallbackScope::~CallbackScope()
 {
     if (!outermost_)
         return;
     run_queued();
-    callbacks.active = false;
+    this_thread.in_callback = false;
 }
 
-bool inside_callback() { return callbacks.active; }
+bool inside_callback() { return this_thread.in_callback; }
 
 void call_drop(execq_drop_fn drop, void* env)
 {
@@ -72,8 +65,8 @@ void run_now(Registration& registration, Port* port)
 
 void run_or_queue(Registration& registration)
 {
-    if (callbacks.active) {
-        callbacks.queue.push(registration);
+    if (this_thread.in_callback) {
+        this_thread.callbacks.push(registration);
         return;
     }
     const CallbackScope scope;
@@ -82,7 +75,7 @@ void run_or_queue(Registration& registration)
 
 void run_queued()
 {
-    while (Registration* registration = callbacks.queue.pop())
+    while (Registration* registration = this_thread.callbacks.pop())
         run_now(*registration, nullptr);
 }
 

@@ -64,14 +64,6 @@ bool needs_record(const Completion& completion)
 
 // ---- before publication ----
 
-// No read-modify-write is needed while nobody else knows the node.
-void Node::preset_inside(const Completion& completion)
-{
-    fill(*this, completion);
-    completions_.store(reinterpret_cast<std::uintptr_t>(completion.port), std::memory_order_relaxed);
-    state_.store(state_.load(std::memory_order_relaxed) | registered_flag | preset_flag, std::memory_order_relaxed);
-}
-
 HeapRegistration* Node::preset_record(const Completion& completion)
 {
     HeapRegistration* record = make_record(*this, completion);

@@ -99,7 +99,14 @@ public:
     // Registers a completion with a port, for which the caller has counted a use: in the room inside, or in a record,
     // which the caller has to list and, with the node, to free if the node is not accepted. Null: no memory.
     // It will own the reference of the one who settles.
-    void preset_inside(const Completion& completion);
+    void preset_inside(const Completion& completion)
+    {
+        // No read-modify-write is needed while nobody else knows the node.
+        Registration::done = completion.done;
+        Registration::env = completion.env;
+        completions_.store(reinterpret_cast<std::uintptr_t>(completion.port), std::memory_order_relaxed);
+        state_.store(state_.load(std::memory_order_relaxed) | registered_flag | preset_flag, std::memory_order_relaxed);
+    }
     HeapRegistration* preset_record(const Completion& completion);
     // Undoes make_task: frees the node, calls nothing.
     void discard();
@@ -268,7 +275,8 @@ private:
     // trail tells of one further on, to be fetched in time. Only a hint: what it names may be gone.
     void leave_trail()
     {
-        TaskLink*& before = trail_[trail_end_++ % trail_.size()];
+        ThisThread& mine = this_thread;
+        TaskLink*& before = mine.trail[mine.trail_end++ % mine.trail.size()];
         TaskLink::next.store(before, std::memory_order_relaxed);
         before = this;
     }
@@ -294,9 +302,6 @@ private:
         else
             node_pool::free(this);
     }
-
-    static inline thread_local constinit std::array<TaskLink*, 4> trail_{};
-    static inline thread_local constinit std::uint32_t trail_end_ = 0;
 
     // See the top of the file. Phases: the winner of a step; flags: as noted at each; references: every holder.
     std::atomic<std::uint64_t> state_;

@@ -16,8 +16,6 @@
 
 namespace execq::core::node_pool {
 
-thread_local constinit Cache cache;
-
 namespace {
 
 // Lines that are in no list, on their way from or to their slabs.
@@ -319,7 +317,7 @@ Depot& depot()
 // False: there was nothing in it.
 bool empty_cache()
 {
-    Cache& mine = cache;
+    Cache& mine = this_thread.cache;
     if (mine.lines == nullptr && mine.spare == nullptr)
         return false;
     if (mine.spare != nullptr)
@@ -333,8 +331,8 @@ bool empty_cache()
 void end_cache(void*)
 {
     empty_cache();
-    cache.room = 0;
-    cache.life = Cache::Life::over;
+    this_thread.cache.room = 0;
+    this_thread.cache.life = Cache::Life::over;
 }
 
 // True if the cache may be used: it will be emptied when the thread ends.
@@ -346,11 +344,12 @@ bool registered()
         const bool made;
     };
     static const Key key;
-    if (cache.life == Cache::Life::unregistered && key.made && pthread_setspecific(key.key, &cache) == 0) {
-        cache.life = Cache::Life::registered;
-        cache.room = chain_length;
+    if (this_thread.cache.life == Cache::Life::unregistered && key.made &&
+        pthread_setspecific(key.key, &this_thread.cache) == 0) {
+        this_thread.cache.life = Cache::Life::registered;
+        this_thread.cache.room = chain_length;
     }
-    return cache.life == Cache::Life::registered;
+    return this_thread.cache.life == Cache::Life::registered;
 }
 
 // The list of a batch, in its order.
@@ -380,15 +379,16 @@ void* allocate_slowly()
         unpoison(*one.begin());
         return *one.begin();
     }
-    cache.lines = cache.spare != nullptr ? std::exchange(cache.spare, nullptr) : depot().take_chain();
-    cache.room = 0;
-    if (cache.lines == nullptr) {
+    this_thread.cache.lines =
+        this_thread.cache.spare != nullptr ? std::exchange(this_thread.cache.spare, nullptr) : depot().take_chain();
+    this_thread.cache.room = 0;
+    if (this_thread.cache.lines == nullptr) {
         Batch batch(chain_length);
         depot().take_lines(batch);
-        cache.lines = link(batch);
-        cache.room = static_cast<std::uint32_t>(chain_length - batch.size());
+        this_thread.cache.lines = link(batch);
+        this_thread.cache.room = static_cast<std::uint32_t>(chain_length - batch.size());
     }
-    return cache.lines != nullptr ? allocate() : nullptr;
+    return this_thread.cache.lines != nullptr ? allocate() : nullptr;
 }
 
 void free_slowly(Line* line)
@@ -399,14 +399,14 @@ void free_slowly(Line* line)
         depot().give_lines(one);
         return;
     }
-    if (cache.room == 0) {  // the list is a full chain
-        if (cache.spare != nullptr)
-            depot().give_chain(cache.spare);
-        cache.spare = std::exchange(cache.lines, nullptr);
-        cache.room = chain_length;
+    if (this_thread.cache.room == 0) {  // the list is a full chain
+        if (this_thread.cache.spare != nullptr)
+            depot().give_chain(this_thread.cache.spare);
+        this_thread.cache.spare = std::exchange(this_thread.cache.lines, nullptr);
+        this_thread.cache.room = chain_length;
     }
-    --cache.room;
-    line->next = std::exchange(cache.lines, line);
+    --this_thread.cache.room;
+    line->next = std::exchange(this_thread.cache.lines, line);
 }
 
 bool trim() { return empty_cache() || depot().trim(); }

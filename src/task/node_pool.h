@@ -16,6 +16,8 @@
 #include <cstdint>
 #include <new>
 
+#include "task/this_thread.h"
+
 #if defined(__SANITIZE_ADDRESS__)
 #define EXECQ_POOL_ASAN 1
 #elif defined(__has_feature)
@@ -29,34 +31,11 @@
 
 namespace execq::core::node_pool {
 
-inline constexpr std::size_t line_size = 64;
 inline constexpr std::size_t chain_length = 64;
 inline constexpr std::size_t slab_size = std::size_t{64} * 1024;
 inline constexpr std::size_t slab_header_lines = 3;
 inline constexpr std::size_t lines_per_slab = slab_size / line_size - slab_header_lines;
 inline constexpr std::size_t reserve_slabs = 16;  // whole slabs that trim() leaves: 1 MiB
-
-// A free line. AddressSanitizer reports every access to it but those to the links, so these stand at the end, where a
-// node's least used fields are.
-struct Line {
-    static constexpr std::size_t poisoned_size = line_size - 2 * sizeof(void*);
-
-    unsigned char poisoned[poisoned_size];
-    Line* next_chain;  // in the depot, from the first line of a chain to that of the next one
-    Line* next;
-};
-static_assert(sizeof(Line) == line_size);
-
-// A thread's own free lines.
-struct Cache {
-    Line* lines = nullptr;
-    Line* spare = nullptr;   // a full chain, so that work at a border does not go back and forth
-    std::uint32_t room = 0;  // how many more lines the list may take; 0 without registration
-    enum class Life : std::uint32_t { unregistered, registered, over } life = Life::unregistered;
-};
-
-// Its own thread only.
-extern thread_local constinit Cache cache;
 
 [[gnu::noinline, gnu::cold]] void* allocate_slowly();
 [[gnu::noinline, gnu::cold]] void free_slowly(Line* line);
@@ -78,12 +57,12 @@ inline void unpoison([[maybe_unused]] Line* line)
 // One line, aligned to its size; null where memory is out.
 inline void* allocate()
 {
-    Line* line = cache.lines;
+    Line* line = this_thread.cache.lines;
     if (line == nullptr) [[unlikely]]
         return allocate_slowly();
-    cache.lines = line->next;
-    __builtin_prefetch(cache.lines, 1);
-    ++cache.room;
+    this_thread.cache.lines = line->next;
+    __builtin_prefetch(this_thread.cache.lines, 1);
+    ++this_thread.cache.room;
     unpoison(line);
     return line;
 }
@@ -95,13 +74,13 @@ inline void free(void* memory)
     *static_cast<volatile unsigned char*>(line->poisoned) = 0;  // a line that is free already is found here
 #endif
     poison(line);
-    if (cache.room == 0) [[unlikely]] {
+    if (this_thread.cache.room == 0) [[unlikely]] {
         free_slowly(line);
         return;
     }
-    --cache.room;
-    line->next = cache.lines;
-    cache.lines = line;
+    --this_thread.cache.room;
+    line->next = this_thread.cache.lines;
+    this_thread.cache.lines = line;
 }
 
 // One step of giving memory back: the thread's own cache, a chain, or a slab. False if there is nothing (any more).

@@ -1,369 +1,426 @@
-// The inbox: what was accepted comes out once, in the order of each producer, with all that its producer wrote; closing
-// refuses in the same step; a sleeper that announces itself and then looks at empty() cannot miss a task whose producer
-// then looks for sleepers. The mutants weaken one order each, or do one step in the naive way.
+// The inbox: what was accepted comes out once, in the order of each producer, with all that its producer wrote, also where
+// it goes on in another block; closing refuses in the same step; a sleeper that announces itself and then looks at empty()
+// cannot miss a task whose producer then looks for sleepers; the hint is right in the end; a block is given back once
+// nobody touches it any more. The mutants weaken one order each, or do one step in the naive way.
 #include "relacy_atomics.h"
 
 #include "sched/inbox.h"
 
 namespace {
 
+using execq::core::Accepted;
 using execq::core::Inbox;
+using execq::core::WordBlock;
+using std::memory_order;
 
-// As shipped. The stores to head_ have to be in order: that of a producer comes after that of the consumer which gave the
-// last item away. So have those to a link: the next producer's comes after that of the item's own.
-struct Ordered : ShippedOrders {
-    template <class T>
-    static constexpr bool ordered_stores = std::is_pointer_v<T>;
+// As src/sched/item.h has them, without the node.
+struct Item {
+    static constexpr std::uintptr_t node_bit = 1;
+    std::uintptr_t word = 0;
+    void* env = nullptr;
+    bool plain() const { return (word & node_bit) == 0; }
+};
+struct Slot {
+    Item item;
+    void put(Item given) { item = given; }
+    Item get() const { return item; }
 };
 
-// LinkOrders: those of the links, apart from those of the inbox itself.
-template <class LinkOrders>
-struct ItemOf {
-    typename RelacyAtomics<LinkOrders>::template Atomic<ItemOf*> next{nullptr};
+struct alignas(8) Task {
+    RelacyAtomics<>::Atomic<Task*> next{nullptr};
     RelacyAtomics<>::Plain<int> payload;
     int taken = 0;
 
-    // By the taker. From here on nobody else may touch the item.
+    // By the taker. From here on nobody else may touch the task.
     void take()
     {
         RL_ASSERT(payload == 1);
         payload = 2;
-        next.store(this, std::memory_order::relaxed);
+        next.store(nullptr, memory_order::relaxed);
         ++taken;
     }
-    bool is_gone() const { return taken == 1 && next.load(std::memory_order::relaxed) == this; }
 };
 
-template <class Orders, class LinkOrders = Ordered>
-using InboxWith = Inbox<ItemOf<LinkOrders>, RelacyAtomics<Orders>>;
+// Blocks of three words: two nodes, or one plain task. They come dirty, and are never used again.
+constexpr std::uintptr_t dirt = 4;  // looks like a body
+template <class Orders>
+struct Blocks {
+    using Block = WordBlock<RelacyAtomics<Orders>, 3>;
 
-template <class Box>
-struct ItemType;
-template <template <class, class> class Box, class ItemOfBox, class Atomics>
-struct ItemType<Box<ItemOfBox, Atomics>> {
-    using type = ItemOfBox;
-};
-template <class Box>
-using ItemIn = typename ItemType<Box>::type;
-
-// ---- two producers, one of them with a chain of two, and a consumer ----
-
-template <class Box>
-struct Passing : rl::test_suite<Passing<Box>, 3> {
-    Box inbox;
-    std::array<ItemIn<Box>, 3> items;
-
-    void take(std::uint32_t n)
+    static Block* allocate()
     {
-        std::array<ItemIn<Box>*, 3> taken;
-        const std::uint32_t count = inbox.take(taken.data(), n);
-        for (std::uint32_t i = 0; i < count; ++i) {
-            taken[i]->take();
-            RL_ASSERT(taken[i] != &items[2] || items[1].taken == 1);  // the chain in its order
+        RL_ASSERT(given < pool.size());
+        Block* block = pool[given++];
+        block->next.store(nullptr, memory_order::relaxed);
+        for (auto& word : block->words)
+            word.store(0, memory_order::relaxed);
+        return block;
+    }
+    static void free(Block* block)
+    {
+        for (auto& word : block->words)
+            word.store(dirt, memory_order::relaxed);
+        freed[frees++] = block;
+    }
+    static void begin(Block (&blocks)[5])
+    {
+        given = frees = 0;
+        for (std::size_t i = 0; i < pool.size(); ++i) {
+            pool[i] = &blocks[i];
+            for (auto& word : blocks[i].words)
+                word.store(dirt, memory_order::relaxed);
+        }
+    }
+    static void end()
+    {
+        RL_ASSERT(frees == given);
+        for (std::size_t i = 0; i < frees; ++i) {
+            for (auto& word : freed[i]->words)
+                RL_ASSERT(word.load(memory_order::relaxed) == dirt);  // else somebody wrote to it afterwards
         }
     }
 
+    static inline std::array<Block*, 5> pool{};
+    static inline std::array<Block*, 5> freed{};
+    static inline std::size_t given = 0;
+    static inline std::size_t frees = 0;
+};
+
+template <class Orders>
+using Box = Inbox<Item, Slot, Task, Blocks<Orders>, RelacyAtomics<Orders>>;
+
+// What all scenes have: an inbox, tasks as nodes or plain, and who takes them.
+template <class Scene, class Orders, unsigned threads>
+struct SceneOf : rl::test_suite<Scene, threads> {
+    struct Pages {
+        typename Blocks<Orders>::Block blocks[5];
+        Pages() { Blocks<Orders>::begin(blocks); }
+    };
+
+    Accepted push_node(std::size_t i, bool force = false)
+    {
+        tasks[i].payload = 1;
+        Item item;
+        item.word = reinterpret_cast<std::uintptr_t>(&tasks[i]) | Item::node_bit;
+        return inbox->push(item, force);
+    }
+    // Two words: the body's tells nothing, the env is the task.
+    Accepted push_plain(std::size_t i)
+    {
+        tasks[i].payload = 1;
+        Item item;
+        item.word = 16;
+        item.env = &tasks[i];
+        return inbox->push(item);
+    }
+    Accepted push_chain(std::size_t first, std::size_t second)
+    {
+        tasks[first].payload = 1;
+        tasks[second].payload = 1;
+        tasks[first].next.store(&tasks[second], memory_order::relaxed);
+        return inbox->push_chain(tasks[first]);
+    }
+    static Task& task_of(Item item)
+    {
+        RL_ASSERT(!item.plain() || item.word == 16);
+        return *static_cast<Task*>(item.plain() ? item.env : reinterpret_cast<void*>(item.word & ~std::uintptr_t{1}));
+    }
+    std::uint32_t take(std::uint32_t n)
+    {
+        std::array<Slot, 4> slots;
+        const std::uint32_t count = inbox->take(slots.data(), n);
+        for (std::uint32_t i = 0; i < count; ++i) {
+            Task& task = task_of(slots[i].get());
+            RL_ASSERT(task.payload == 1);
+            task.take();
+            order[static_cast<std::size_t>(&task - tasks.data())] = ++takes;
+        }
+        return count;
+    }
+    void take_rest()
+    {
+        while (!inbox->empty())
+            take(2);
+    }
+    // Each once, and those of one producer in order.
+    void all_taken(std::size_t n) const
+    {
+        for (std::size_t i = 0; i < n; ++i)
+            RL_ASSERT(tasks[i].taken == 1);
+    }
+    void in_order(std::size_t first, std::size_t second) const { RL_ASSERT(order[first] < order[second]); }
+    void finish()
+    {
+        inbox->~Inbox();
+        Blocks<Orders>::end();
+    }
+
+    Pages pages;
+    alignas(64) std::byte room[sizeof(Box<Orders>)];
+    Box<Orders>* inbox = ::new (room) Box<Orders>;  // ended by finish()
+    std::array<Task, 4> tasks;
+    std::array<int, 4> order{};
+    int takes = 0;
+};
+
+// ---- two producers, one with plain tasks, the other with a node and a chain, over three blocks, and a consumer ----
+
+template <class Orders>
+struct Passing : SceneOf<Passing<Orders>, Orders, 3> {
     void thread(unsigned index)
     {
         if (index == 0) {
-            items[0].payload = 1;
-            RL_ASSERT(inbox.push(items[0], items[0]));
+            RL_ASSERT(this->push_plain(0) == Accepted::yes);
         } else if (index == 1) {
-            items[1].payload = 1;
-            items[2].payload = 1;
-            items[1].next.store(&items[2], std::memory_order::relaxed);
-            RL_ASSERT(inbox.push(items[1], items[2]));
+            RL_ASSERT(this->push_node(1) == Accepted::yes);
+            RL_ASSERT(this->push_chain(2, 3) == Accepted::yes);
         } else {
-            take(1);
-            take(3);
-            take(3);
+            this->take(1);
+            this->take(3);
         }
     }
-
     void after()
     {
-        while (!inbox.empty())
-            take(2);
-        RL_ASSERT(items[0].is_gone() && items[1].is_gone() && items[2].is_gone());
+        this->take_rest();
+        this->all_taken(4);
+        this->in_order(1, 2);
+        this->in_order(2, 3);
+        this->finish();
     }
 };
 
 // ---- a producer and two consumers ----
 
-template <class Box>
-struct Sharing : rl::test_suite<Sharing<Box>, 3> {
-    Box inbox;
-    std::array<ItemIn<Box>, 2> items;
-
-    void take(std::uint32_t n)
-    {
-        std::array<ItemIn<Box>*, 2> taken;
-        const std::uint32_t count = inbox.take(taken.data(), n);
-        for (std::uint32_t i = 0; i < count; ++i)
-            taken[i]->take();
-    }
-
+template <class Orders>
+struct Sharing : SceneOf<Sharing<Orders>, Orders, 3> {
     void thread(unsigned index)
     {
         if (index == 0) {
-            for (auto& item : items) {
-                item.payload = 1;
-                RL_ASSERT(inbox.push(item, item));
-            }
+            for (std::size_t i = 0; i < 3; ++i)
+                RL_ASSERT(this->push_node(i) == Accepted::yes);
             return;
         }
-        take(1);
-        take(2);
+        this->take(1);
+        this->take(2);
     }
-
     void after()
     {
-        while (!inbox.empty())
-            take(2);
-        RL_ASSERT(items[0].is_gone() && items[1].is_gone());
+        this->take_rest();
+        this->all_taken(3);
+        this->finish();
     }
 };
 
 // ---- two producers, and one who closes and takes the rest ----
 
-template <class Box>
-struct Closing : rl::test_suite<Closing<Box>, 3> {
-    Box inbox;
-    std::array<ItemIn<Box>, 2> items;
-    std::array<int, 2> accepted{};
-
-    void take()
-    {
-        std::array<ItemIn<Box>*, 2> taken;
-        const std::uint32_t count = inbox.take(taken.data(), 2);
-        for (std::uint32_t i = 0; i < count; ++i)
-            taken[i]->take();
-        if (count == 0)
-            rl::yield(1, $);
-    }
+template <class Orders>
+struct Closing : SceneOf<Closing<Orders>, Orders, 3> {
+    std::array<int, 3> accepted{};
 
     void thread(unsigned index)
     {
-        if (index < items.size()) {
-            items[index].payload = 1;
-            accepted[index] = inbox.push(items[index], items[index]) ? 1 : 0;
+        if (index == 0) {
+            accepted[0] = this->push_node(0) == Accepted::yes ? 1 : 0;
             return;
         }
-        inbox.close();
-        while (!inbox.empty())
-            take();
+        if (index == 1) {
+            accepted[1] = this->push_plain(1) == Accepted::yes ? 1 : 0;
+            accepted[2] = this->push_node(2) == Accepted::yes ? 1 : 0;
+            return;
+        }
+        this->inbox->close();
+        while (!this->inbox->empty()) {
+            if (this->take(2) == 0)
+                rl::yield(1, $);
+        }
     }
-
     // Who found the inbox closed and empty has taken all that there will be.
     void after()
     {
-        RL_ASSERT(inbox.empty());
-        for (std::size_t i = 0; i < items.size(); ++i)
-            RL_ASSERT(items[i].taken == accepted[i]);
+        RL_ASSERT(this->inbox->empty());
+        for (std::size_t i = 0; i < accepted.size(); ++i)
+            RL_ASSERT(this->tasks[i].taken == accepted[i]);
+        this->finish();
     }
 };
 
 // ---- a producer that looks for a sleeper, a sleeper that looks at the inbox, and a consumer between them ----
 
-template <class Box>
-struct Sleeping : rl::test_suite<Sleeping<Box>, 3> {
-    Box inbox;
-    std::array<ItemIn<Box>, 2> items;
+template <class Orders>
+struct Sleeping : SceneOf<Sleeping<Orders>, Orders, 3> {
     RelacyAtomics<>::Atomic<int> sleepers{0};
     bool producer_saw = false;
     bool sleeper_saw = false;
 
-    void before()
-    {
-        items[0].payload = 1;
-        inbox.push(items[0], items[0]);
-    }
-
+    void before() { this->push_node(0); }
     void thread(unsigned index)
     {
         if (index == 0) {
-            items[1].payload = 1;
-            inbox.push(items[1], items[1]);
-            producer_saw = sleepers.load(std::memory_order::seq_cst) != 0;
+            this->push_node(1);
+            producer_saw = sleepers.load(memory_order::seq_cst) != 0;
         } else if (index == 1) {
-            sleepers.fetch_add(1, std::memory_order::seq_cst);
-            sleeper_saw = !inbox.empty();
+            sleepers.fetch_add(1, memory_order::seq_cst);
+            sleeper_saw = !this->inbox->empty();
         } else {
-            std::array<ItemIn<Box>*, 2> taken;
-            const std::uint32_t count = inbox.take(taken.data(), 2);
-            for (std::uint32_t i = 0; i < count; ++i)
-                taken[i]->take();
+            this->take(2);
         }
     }
+    void after()
+    {
+        RL_ASSERT(producer_saw || sleeper_saw || this->tasks[1].taken == 1);
+        this->take_rest();
+        this->finish();
+    }
+};
 
-    void after() { RL_ASSERT(producer_saw || sleeper_saw || items[1].taken == 1); }
+// ---- the hint, against a consumer that finds nothing ----
+
+template <class Orders>
+struct Hinting : SceneOf<Hinting<Orders>, Orders, 2> {
+    void before()
+    {
+        this->push_node(0);
+        this->take(1);
+    }
+    void thread(unsigned index)
+    {
+        if (index == 0)
+            this->push_node(1);
+        else
+            this->take(1);
+    }
+    void after()
+    {
+        RL_ASSERT(this->inbox->empty() || !this->inbox->seems_empty());
+        this->take_rest();
+        this->finish();
+    }
 };
 
 // ---- a visitor, against a producer and a consumer ----
 
-template <class Box>
-struct Visiting : rl::test_suite<Visiting<Box>, 3> {
-    Box inbox;
-    std::array<ItemIn<Box>, 3> items;
-
-    void push(ItemIn<Box>& item)
-    {
-        item.payload = 1;
-        inbox.push(item, item);
-    }
-
-    void before() { push(items[0]); }
-
+template <class Orders>
+struct Visiting : SceneOf<Visiting<Orders>, Orders, 3> {
+    void before() { this->push_chain(0, 1); }
     void thread(unsigned index)
     {
         if (index == 0) {
-            push(items[1]);
-            push(items[2]);
+            this->push_plain(2);
+            this->push_node(3);
         } else if (index == 1) {
-            inbox.for_each([](const ItemIn<Box>& item) { RL_ASSERT(item.payload == 1); });
+            this->inbox->for_each([this](Item item) { RL_ASSERT(this->task_of(item).payload == 1); });
         } else {
-            std::array<ItemIn<Box>*, 2> taken;
-            const std::uint32_t count = inbox.take(taken.data(), 2);
-            for (std::uint32_t i = 0; i < count; ++i)
-                taken[i]->take();
+            this->take(3);
         }
+    }
+    void after()
+    {
+        this->take_rest();
+        this->all_taken(4);
+        this->finish();
     }
 };
 
 // ---- mutants of an order ----
 
-using std::memory_order;
+using Position = unsigned long long;
+template <class T>
+constexpr bool is_position = std::is_same_v<T, Position>;
+template <class T>
+constexpr bool is_word = std::is_same_v<T, std::uintptr_t>;
+template <class T>
+constexpr bool is_flag = std::is_same_v<T, std::uint32_t>;
 
-// push() and close() are the seq_cst ones, the step that gives the last item away is not.
+// A push's step is the seq_cst one, an extension's is not.
 template <memory_order weaker>
-struct WeakPush : Ordered {
+struct WeakPush : ShippedOrders {
     static memory_order cas(memory_order order) { return order == memory_order::seq_cst ? weaker : order; }
 };
-template <memory_order weaker>
-struct WeakLast : Ordered {
-    static memory_order cas(memory_order order) { return order == memory_order::seq_cst ? order : weaker; }
+struct RelaxedInstall : ShippedOrders {
+    static memory_order add(memory_order) { return memory_order::relaxed; }
 };
 struct AcquireEmpty : ShippedOrders {
     template <class T>
     static memory_order load(memory_order order)
     {
-        return order == memory_order::seq_cst ? memory_order::acquire : order;
+        return is_position<T> && order == memory_order::seq_cst ? memory_order::acquire : order;
     }
 };
-// Of head_ or a link, whose values are pointers, or of locked_.
-template <bool pointers>
-struct RelaxedStore : ShippedOrders {
-    template <class T>
-    static memory_order store(memory_order order)
-    {
-        return std::is_pointer_v<T> == pointers ? memory_order::relaxed : order;
-    }
-};
-struct RelaxedPointerLoad : ShippedOrders {
+struct RelaxedTail : ShippedOrders {
     template <class T>
     static memory_order load(memory_order order)
     {
-        return std::is_pointer_v<T> ? memory_order::relaxed : order;
+        return is_position<T> && order == memory_order::acquire ? memory_order::relaxed : order;
     }
 };
-struct RelaxedLock : ShippedOrders {
-    static memory_order exchange(memory_order) { return memory_order::relaxed; }
+struct RelaxedWordStore : ShippedOrders {
+    template <class T>
+    static memory_order store(memory_order order)
+    {
+        return is_word<T> ? memory_order::relaxed : order;
+    }
 };
-
-// ---- mutants of a step ----
-
-enum class Fault { none, head_cleared_late, head_not_restored, last_given_at_once, closed_beside };
-
-// The inbox once more, for one consumer.
-template <Fault fault>
-struct Faulty {
-    template <class ItemOfBox, class Atomics>
-    class Box {
-    public:
-        bool push(ItemOfBox& first, ItemOfBox& last)
-        {
-            last.next.store(nullptr, memory_order::relaxed);
-            ItemOfBox* previous = tail_.load(memory_order::relaxed);
-            do {
-                if (closed_.load(memory_order::seq_cst) != 0)
-                    return false;
-            } while (!tail_.compare_exchange_weak(previous, &last, memory_order::seq_cst, memory_order::relaxed));
-            (previous != nullptr ? previous->next : head_).store(&first, memory_order::release);
-            return true;
-        }
-        void close() { closed_.store(1, memory_order::seq_cst); }
-        bool empty() const { return tail_.load(memory_order::seq_cst) == nullptr; }
-        std::uint32_t take(ItemOfBox** items, std::uint32_t n)
-        {
-            std::uint32_t taken = 0;
-            while (taken < n && (items[taken] = pop()) != nullptr)
-                ++taken;
-            return taken;
-        }
-
-    private:
-        ItemOfBox* pop()
-        {
-            ItemOfBox* head = head_.load(memory_order::acquire);
-            if (head == nullptr)
-                return nullptr;
-            ItemOfBox* next = head->next.load(memory_order::acquire);
-            if (next != nullptr || fault == Fault::last_given_at_once) {
-                head_.store(next, memory_order::relaxed);
-                ItemOfBox* tail = head;
-                if (next == nullptr)
-                    tail_.compare_exchange_strong(tail, nullptr, memory_order::seq_cst, memory_order::relaxed);
-                return head;
-            }
-            if (fault != Fault::head_cleared_late)
-                head_.store(nullptr, memory_order::relaxed);
-            ItemOfBox* tail = head;
-            if (tail_.compare_exchange_strong(tail, nullptr, memory_order::seq_cst, memory_order::relaxed)) {
-                if (fault == Fault::head_cleared_late)
-                    head_.store(nullptr, memory_order::relaxed);
-                return head;
-            }
-            if (fault != Fault::head_not_restored)
-                head_.store(head, memory_order::relaxed);
-            return nullptr;
-        }
-
-        typename Atomics::template Atomic<ItemOfBox*> tail_{nullptr};
-        typename Atomics::template Atomic<ItemOfBox*> head_{nullptr};
-        typename Atomics::template Atomic<int> closed_{0};
-    };
-    using Inbox = Box<ItemOf<ShippedOrders>, RelacyAtomics<>>;
+struct RelaxedWordLoad : ShippedOrders {
+    template <class T>
+    static memory_order load(memory_order order)
+    {
+        return is_word<T> ? memory_order::relaxed : order;
+    }
+};
+// The lock and the hint are exchanged in different orders.
+struct RelaxedLock : ShippedOrders {
+    static memory_order exchange(memory_order order)
+    {
+        return order == memory_order::acquire ? memory_order::relaxed : order;
+    }
+};
+struct RelaxedUnlock : ShippedOrders {
+    template <class T>
+    static memory_order store(memory_order order)
+    {
+        return is_flag<T> ? memory_order::relaxed : order;
+    }
+};
+struct WeakHintClear : ShippedOrders {
+    static memory_order exchange(memory_order order)
+    {
+        return order == memory_order::seq_cst ? memory_order::acq_rel : order;
+    }
+};
+struct WeakHintLook : ShippedOrders {
+    template <class T>
+    static memory_order load(memory_order order)
+    {
+        return is_flag<T> && order == memory_order::seq_cst ? memory_order::acquire : order;
+    }
 };
 
 }  // namespace
 
 int main()
 {
-    using Shipped = InboxWith<Ordered>;
+    using Shipped = ShippedOrders;
+    const Search at_random{0, 100'000};
     ModelRun run;
-    run.holds<Passing<Shipped>>("two producers, one of them with a chain, and a consumer");
-    run.holds<Sharing<Shipped>>("a producer and two consumers");
-    run.holds<Closing<Shipped>>("two producers push while a third closes and takes");
+    run.holds<Passing<Shipped>>("two producers, nodes, plain tasks and a chain, and a consumer", Search{1});
+    run.holds<Passing<Shipped>>("the same", at_random);
+    run.holds<Sharing<Shipped>>("a producer and two consumers", Search{1});
+    run.holds<Sharing<Shipped>>("the same", at_random);
+    run.holds<Closing<Shipped>>("two producers push while a third closes and takes", Search{1});
+    run.holds<Closing<Shipped>>("the same", at_random);
     run.holds<Sleeping<Shipped>>("a push against a worker that falls asleep");
-    run.holds<Visiting<Shipped>>("a visit against a push and a take");
-    run.holds<Passing<Faulty<Fault::none>::Inbox>>("the copy of which mutants are made");
+    run.holds<Hinting<Shipped>>("a push against a consumer that clears the hint");
+    run.holds<Visiting<Shipped>>("a visit against pushes and a take", Search{1});
 
-    run.caught<Sleeping<InboxWith<WeakPush<memory_order::acq_rel>>>>("mutant: the push is acq_rel (sleeper missed)");
-    run.caught<Sleeping<InboxWith<AcquireEmpty>>>("mutant: empty() is acquire (sleeper missed)");
-    run.caught<Passing<InboxWith<Ordered, RelaxedStore<true>>>>("mutant: the link is stored relaxed");
-    run.caught<Passing<InboxWith<Ordered, RelaxedPointerLoad>>>("mutant: the link is followed relaxed");
-    run.caught<Passing<InboxWith<RelaxedStore<true>>>>("mutant: the head is stored relaxed");
-    run.caught<Passing<InboxWith<RelaxedPointerLoad>>>("mutant: the head is read relaxed");
-    run.caught<Sharing<InboxWith<RelaxedLock>>>("mutant: the lock is taken relaxed");
-    run.caught<Sharing<InboxWith<RelaxedStore<false>>>>("mutant: the lock is given back relaxed");
-    run.caught<Passing<InboxWith<WeakPush<memory_order::release>>>>(
-        "mutant: the push does not acquire (head unordered)");
-    run.caught<Passing<InboxWith<WeakPush<memory_order::acquire>>>>(
-        "mutant: the push does not release (link unordered)");
-    run.caught<Passing<InboxWith<WeakLast<memory_order::acquire>>>>("mutant: the last item goes without a release");
-    run.caught<Passing<Faulty<Fault::head_cleared_late>::Inbox>>("mutant: the head is cleared after the last step");
-    run.caught<Passing<Faulty<Fault::head_not_restored>::Inbox>>("mutant: the head is not put back");
-    run.caught<Passing<Faulty<Fault::last_given_at_once>::Inbox>>("mutant: the last item goes although one follows it");
-    run.caught<Closing<Faulty<Fault::closed_beside>::Inbox>>("mutant: the closed bit is beside the tail");
+    run.caught<Sleeping<WeakPush<memory_order::acq_rel>>>("mutant: the push is acq_rel (sleeper missed)");
+    run.caught<Sleeping<AcquireEmpty>>("mutant: empty() is acquire (sleeper missed)");
+    run.caught<Passing<RelaxedTail>>("mutant: the tail is read relaxed (another block's)", at_random);
+    run.caught<Passing<RelaxedInstall>>("mutant: the next block is installed relaxed", at_random);
+    run.caught<Passing<RelaxedWordStore>>("mutant: the word is stored relaxed", at_random);
+    run.caught<Passing<RelaxedWordLoad>>("mutant: the word is read relaxed", at_random);
+    run.caught<Sharing<RelaxedLock>>("mutant: the lock is taken relaxed", at_random);
+    run.caught<Sharing<RelaxedUnlock>>("mutant: the lock is given back relaxed", at_random);
+    run.caught<Hinting<WeakHintClear>>("mutant: the hint is cleared acq_rel");
+    run.caught<Hinting<WeakHintLook>>("mutant: the hint is looked at acquire");
     return run.finish();
 }

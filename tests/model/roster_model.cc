@@ -2,7 +2,7 @@
 // over the shipped roster. When nothing moves any more, no task is left while a worker sleeps or could be started; a
 // task that blocks its worker keeps no other task waiting. The mutants leave out one step each, or weaken one order.
 //
-// A queue is a flag for each task here: inbox_model.cc and task_ring_model.cc cover the real ones. One word for all tasks
+// A queue is a flag for each task here: inbox_model.cc and task_deque_test.cc cover the real ones. One word for all tasks
 // would be too good, since a submission would see by it what the taker of the task before had seen.
 #include "relacy_atomics.h"
 

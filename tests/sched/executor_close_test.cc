@@ -99,9 +99,9 @@ TEST(ExecutorClose, ThatCancelsRunsNothingMoreAndRefusesItsOwnTasks)
         spec.drop = [](void*) { Counter::hit(&dropped); };
         queued.push_back(pool.submit(spec));
     }
-    EXPECT_FALSE(pool->stop_requested(*running));
+    EXPECT_FALSE(pool->stop_requested(running));
     pool->close(EXECQ_CANCEL);
-    EXPECT_TRUE(pool->stop_requested(*running));
+    EXPECT_TRUE(pool->stop_requested(running));
     inner.gate.open();
     EXPECT_EQ(pool->join(never()), EXECQ_OK);
     EXPECT_EQ(inner.status, EXECQ_ECLOSED);

@@ -7,48 +7,97 @@
 #include <thread>
 #include <vector>
 
+#include "sched/item.h"
 #include "white_box.h"
 
 using namespace execq::core;
 
 namespace {
 
-struct Letter {
-    std::atomic<Letter*> next{nullptr};
+// A task that is a node: the inbox knows no more of it than its link. Aligned, as the word that stands for it has bits of
+// its own.
+struct alignas(64) Letter : TaskLink {
     unsigned producer = 0;
     std::size_t id = 0;
 };
 
 using Ids = std::vector<std::size_t>;
-using Letters = Inbox<Letter>;
+
+// Blocks of seven words, which are counted, and of which there are only so many.
+struct SmallBlocks {
+    using Block = WordBlock<StdAtomics, 7>;
+    static Block* allocate()
+    {
+        if (limit-- <= 0) {
+            limit = 0;
+            return nullptr;
+        }
+        ++out;
+        return new Block{};
+    }
+    static void free(Block* block)
+    {
+        --out;
+        delete block;
+    }
+    static inline std::atomic<long> limit{0};
+    static inline std::atomic<long> out{0};
+};
+constexpr long plenty = 1L << 60;
+
+using Letters = Inbox<Item, Slot, TaskLink, SmallBlocks>;
+
+Item item_of(Letter& letter)
+{
+    Item item;
+    item.word = reinterpret_cast<std::uintptr_t>(static_cast<TaskLink*>(&letter)) | Item::node_bit;
+    return item;
+}
+// A letter that is not a node: two words.
+std::int32_t plain_body(void*, void**) { return 0; }
+Item plain_item_of(Letter& letter) { return {plain_body, &letter}; }
+
+Letter& letter_of(Item item)
+{
+    if (item.plain()) {
+        CHECK(item.fn() == plain_body);
+        return *static_cast<Letter*>(item.env);
+    }
+    return *static_cast<Letter*>(reinterpret_cast<TaskLink*>(item.word & ~Item::node_bit));
+}
 
 struct Box {
+    struct Room {
+        explicit Room(long blocks) { SmallBlocks::limit = blocks; }
+    } room;
     Letters inbox;
-    std::array<Letter, 6> letters;
+    std::array<Letter, 30> letters;
 
-    Box()
+    explicit Box(long blocks = plenty) : room(blocks)
     {
         for (std::size_t i = 0; i < letters.size(); ++i)
             letters[i].id = i;
     }
-    bool push(std::size_t i, bool force = false) { return inbox.push(letters[i], letters[i], force); }
+    bool push(std::size_t i, bool force = false) { return inbox.push(item_of(letters[i]), force) == Accepted::yes; }
+    bool push_plain(std::size_t i) { return inbox.push(plain_item_of(letters[i])) == Accepted::yes; }
     void link(std::size_t first, std::size_t last)
     {
         for (std::size_t i = first; i < last; ++i)
             letters[i].next.store(&letters[i + 1]);
+        letters[last].next.store(nullptr);
     }
     bool push_chain(std::size_t first, std::size_t last)
     {
         link(first, last);
-        return inbox.push(letters[first], letters[last]);
+        return inbox.push_chain(letters[first]) == Accepted::yes;
     }
-    Ids take(std::uint32_t n = 6)
+    Ids take(std::uint32_t n = 30)
     {
-        std::array<Letter*, 6> taken{};
+        std::array<Slot, 30> taken;
         const std::uint32_t count = inbox.take(taken.data(), n);
         Ids ids;
         for (std::uint32_t i = 0; i < count; ++i)
-            ids.push_back(taken[i]->id);
+            ids.push_back(letter_of(taken[i].get()).id);
         return ids;
     }
     Ids take_all()
@@ -63,7 +112,7 @@ struct Box {
     Ids visit()
     {
         Ids ids;
-        inbox.for_each([&](const Letter& letter) { ids.push_back(letter.id); });
+        inbox.for_each([&](Item item) { ids.push_back(letter_of(item).id); });
         return ids;
     }
 };
@@ -86,28 +135,76 @@ TEST(Inbox, GivesTheOldestFirst)
     EXPECT_TRUE(box.inbox.empty());
 }
 
-TEST(Inbox, LeavesTheLastWhereItGivesMany)
+TEST(Inbox, MixesNodesAndPlainTasksOverManyBlocks)
 {
     Box box;
-    for (std::size_t i = 0; i < 4; ++i)
-        box.push(i);
-    EXPECT_EQ(box.take(), (Ids{0, 1, 2}));
-    box.push(4);
-    EXPECT_EQ(box.take(), (Ids{3}));
-    EXPECT_EQ(box.take(), (Ids{4}));
+    Ids pushed;
+    for (std::size_t i = 0; i < box.letters.size(); ++i) {
+        EXPECT_TRUE(i % 3 == 1 ? box.push(i) : box.push_plain(i));
+        pushed.push_back(i);
+    }
+    EXPECT_GT(SmallBlocks::out, 3);
+    EXPECT_EQ(box.visit(), pushed);
+    EXPECT_EQ(box.take_all(), pushed);
+    EXPECT_EQ(SmallBlocks::out, 1);
     EXPECT_TRUE(box.inbox.empty());
 }
 
-TEST(Inbox, SeemsEmptyWhereItIs)
+TEST(Inbox, StartsABlockWhereTheLastOneEndsWithEveryOffset)
+{
+    for (std::size_t before = 0; before < 14; ++before) {
+        Box box;
+        for (std::size_t i = 0; i < before; ++i) {
+            box.push(0);
+            EXPECT_EQ(box.take(), (Ids{0}));
+        }
+        EXPECT_TRUE(box.push_plain(1));
+        EXPECT_TRUE(box.push(2));
+        EXPECT_EQ(box.take_all(), (Ids{1, 2})) << before;
+    }
+}
+
+TEST(Inbox, GivesAllItsBlocksBack)
+{
+    const long before = SmallBlocks::out;
+    {
+        Box box;
+        for (std::size_t i = 0; i < box.letters.size(); ++i)
+            box.push_plain(i);
+        box.take(3);
+    }
+    EXPECT_EQ(SmallBlocks::out, before);
+}
+
+TEST(Inbox, HasTakenNothingWhereMemoryIsOut)
+{
+    EXPECT_THROW(Box(0), std::bad_alloc);
+    Box box(1);
+    std::size_t n = 0;
+    while (box.push(n))
+        ++n;
+    EXPECT_EQ(n, 6U);  // the last word of a block is left to the step to the next one
+    EXPECT_EQ(box.inbox.push(item_of(box.letters[20])), Accepted::no_memory);
+    EXPECT_EQ(box.inbox.push(plain_item_of(box.letters[20])), Accepted::no_memory);
+    box.link(20, 22);
+    EXPECT_EQ(box.inbox.push_chain(box.letters[20]), Accepted::no_memory);
+    EXPECT_EQ(box.take_all(), (Ids{0, 1, 2, 3, 4, 5}));
+    EXPECT_TRUE(box.inbox.empty());
+    SmallBlocks::limit = plenty;
+    EXPECT_TRUE(box.push(7));
+    EXPECT_EQ(box.take_all(), (Ids{7}));
+}
+
+TEST(Inbox, SeemsEmptyOnceSomebodyHasFoundItSo)
 {
     Box box;
     EXPECT_TRUE(box.inbox.seems_empty());
     box.push(0);
-    box.push(1);
     EXPECT_FALSE(box.inbox.seems_empty());
     box.take();
+    EXPECT_TRUE(box.inbox.empty());
     EXPECT_FALSE(box.inbox.seems_empty());
-    box.take();
+    EXPECT_EQ(box.take(), Ids{});
     EXPECT_TRUE(box.inbox.seems_empty());
     box.inbox.close();
     EXPECT_TRUE(box.inbox.seems_empty());
@@ -135,13 +232,15 @@ TEST(Inbox, KeepsChainsInTheirOrder)
     EXPECT_EQ(box.take_all(), (Ids{3, 4}));
 }
 
-TEST(Inbox, EndsAChainAtItsLastItem)
+TEST(Inbox, TakesAChainOfAnyLengthForOneWord)
 {
-    Box box;
-    box.link(0, 5);  // goes on after the item that is said to be the last
-    EXPECT_TRUE(box.inbox.push(box.letters[0], box.letters[2]));
-    EXPECT_EQ(box.take_all(), (Ids{0, 1, 2}));
-    EXPECT_TRUE(box.inbox.empty());
+    Box box(1);
+    EXPECT_TRUE(box.push_chain(0, 29));
+    EXPECT_EQ(box.take(1), (Ids{0}));
+    EXPECT_EQ(box.take(2), (Ids{1, 2}));
+    EXPECT_EQ(box.visit().size(), 27U);
+    EXPECT_EQ(box.take_all().size(), 27U);
+    EXPECT_EQ(SmallBlocks::limit, 0);
 }
 
 TEST(Inbox, TakesAnItemBackThatItHasGivenAway)
@@ -212,7 +311,7 @@ TEST(Inbox, GivesNothingWhileAnotherOneIsAtItButIsNotEmpty)
     Box box;
     box.push(0);
     int visits = 0;
-    box.inbox.for_each([&](const Letter&) {
+    box.inbox.for_each([&](Item) {
         EXPECT_EQ(box.take(), Ids{});
         EXPECT_FALSE(box.inbox.empty());
         ++visits;
@@ -226,11 +325,12 @@ TEST(Inbox, GivesNothingWhileAnotherOneIsAtItButIsNotEmpty)
 struct Crowd {
     static constexpr unsigned producers = 3;
     const std::size_t each = stress_n(500'000, 50'000);
+    Box::Room room{plenty};
     Letters inbox;
     std::vector<Letter> letters = std::vector<Letter>(producers * each);
     std::vector<std::thread> threads;
 
-    // Alone and in chains of three.
+    // Alone, as a node or plain, and in chains of three.
     void produce(unsigned producer)
     {
         Letter* const own = &letters[producer * each];
@@ -239,11 +339,15 @@ struct Crowd {
             own[i].id = i;
         }
         for (std::size_t i = 0; i < each;) {
-            const std::size_t n = i % 2 == 0 && i + 3 <= each ? 3 : 1;
-            for (std::size_t k = 1; k < n; ++k)
-                own[i + k - 1].next.store(&own[i + k], std::memory_order_relaxed);
-            CHECK(inbox.push(own[i], own[i + n - 1]));
-            i += n;
+            if (i % 2 != 0 || i + 3 > each) {
+                CHECK(inbox.push(i % 3 == 0 ? item_of(own[i]) : plain_item_of(own[i])) == Accepted::yes);
+                ++i;
+                continue;
+            }
+            own[i].next.store(&own[i + 1], std::memory_order_relaxed);
+            own[i + 1].next.store(&own[i + 2], std::memory_order_relaxed);
+            CHECK(inbox.push_chain(own[i]) == Accepted::yes);
+            i += 3;
         }
     }
     void start_producers()
@@ -264,10 +368,12 @@ TEST(Inbox, KeepsTheOrderOfEachOfThreeProducers)
     crowd.start_producers();
     std::array<std::size_t, Crowd::producers> next{};
     for (std::size_t left = crowd.letters.size(); left != 0;) {
-        std::array<Letter*, 32> taken{};
+        std::array<Slot, 32> taken;
         const std::uint32_t n = crowd.inbox.take(taken.data(), taken.size());
-        for (std::uint32_t i = 0; i < n; ++i)
-            ASSERT_EQ(taken[i]->id, next[taken[i]->producer]++);
+        for (std::uint32_t i = 0; i < n; ++i) {
+            const Letter& letter = letter_of(taken[i].get());
+            ASSERT_EQ(letter.id, next[letter.producer]++);
+        }
         left -= n;
         if (n == 0)
             std::this_thread::yield();
@@ -287,10 +393,10 @@ TEST(Inbox, GivesEachItemOnceToOneOfTwoConsumers)
         std::array<std::size_t, Crowd::producers> next{};
         bool in_order = true;
         while (left.load() != 0) {
-            std::array<Letter*, 8> some{};
+            std::array<Slot, 8> some;
             const std::uint32_t n = crowd.inbox.take(some.data(), some.size());
             for (std::uint32_t i = 0; i < n; ++i) {
-                const Letter& letter = *some[i];
+                const Letter& letter = letter_of(some[i].get());
                 in_order = in_order && letter.id >= next[letter.producer];
                 next[letter.producer] = letter.id + 1;
                 taken[letter.producer * crowd.each + letter.id].fetch_add(1);
@@ -349,20 +455,21 @@ TEST(Inbox, AcceptsOrRefusesEachItemWhileItIsClosed)
         race_rounds(
             threads, sanitized ? 1'000 : 10'000,
             [&](std::size_t) {
+                SmallBlocks::limit = plenty;
                 inbox = std::make_unique<Letters>();
                 taken.fill(0);
             },
             [&](unsigned role, std::size_t) {
                 if (role != 0) {
-                    accepted[role] = inbox->push(letters[role], letters[role]);
+                    accepted[role] = inbox->push(item_of(letters[role])) == Accepted::yes;
                     return;
                 }
                 inbox->close();
                 // Who finds it closed and empty has all that there will be.
                 while (!inbox->empty()) {
-                    Letter* letter = nullptr;
-                    if (inbox->take(&letter, 1) == 1)
-                        ++taken[static_cast<std::size_t>(letter - letters.data())];
+                    Slot slot;
+                    if (inbox->take(&slot, 1) == 1)
+                        ++taken[static_cast<std::size_t>(&letter_of(slot.get()) - letters.data())];
                 }
             },
             [&](std::size_t) {

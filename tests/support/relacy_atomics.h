@@ -15,6 +15,7 @@
 // relacy defines these as macros, which would change the meaning of our headers.
 #undef delete
 #undef new
+#undef free
 #undef memory_order_relaxed
 #undef memory_order_acquire
 #undef memory_order_release

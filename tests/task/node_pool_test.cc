@@ -343,7 +343,7 @@ TEST_F(NodePool, TakesALineFromADestructorOfAThreadLocal)
 // Runs as the destructor of a key that is younger than the pool's, hence after it.
 void free_late(void* line)
 {
-    EXPECT_EQ(node_pool::cache.life, node_pool::Cache::Life::over);
+    EXPECT_EQ(this_thread.cache.life, node_pool::Cache::Life::over);
     void* other = node_pool::allocate();
     EXPECT_NE(other, nullptr);
     EXPECT_NE(other, line);
@@ -402,8 +402,8 @@ TEST_F(NodePool, MakesNoChainOfFewerLines)
     free_all(lines);
     refuse_to_map = false;
     // All other lines are in chains, each of which counts in full.
-    const std::size_t spare = node_pool::cache.spare != nullptr ? node_pool::chain_length : 0;
-    EXPECT_EQ(node_pool::usage().lines, node_pool::chain_length - node_pool::cache.room + spare);
+    const std::size_t spare = this_thread.cache.spare != nullptr ? node_pool::chain_length : 0;
+    EXPECT_EQ(node_pool::usage().lines, node_pool::chain_length - this_thread.cache.room + spare);
 }
 
 TEST_F(NodePool, KeepsWhatTheSystemDoesNotTakeBack)

@@ -1,0 +1,59 @@
+// Floor 1. What each thread has of its own, in one thread-local: from a shared library the way to each is a call.
+//
+// Each part belongs to the file that is named beside it, which alone reads and writes it.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/links.h"
+
+namespace execq::core {
+
+class Error;
+class LoopPort;
+class Worker;
+struct Registration;
+struct TaskLink;
+
+namespace node_pool {
+
+inline constexpr std::size_t line_size = 64;
+
+// A free line. AddressSanitizer reports every access to it but those to the links, so these stand at the end, where a
+// node's least used fields are.
+struct Line {
+    static constexpr std::size_t poisoned_size = line_size - 2 * sizeof(void*);
+
+    unsigned char poisoned[poisoned_size];
+    Line* next_chain;  // in the depot, from the first line of a chain to that of the next one
+    Line* next;
+};
+static_assert(sizeof(Line) == line_size);
+
+// A thread's own free lines.
+struct Cache {
+    Line* lines = nullptr;
+    Line* spare = nullptr;   // a full chain, so that work at a border does not go back and forth
+    std::uint32_t room = 0;  // how many more lines the list may take; 0 without registration
+    enum class Life : std::uint32_t { unregistered, registered, over } life = Life::unregistered;
+};
+
+}  // namespace node_pool
+
+struct ThisThread {
+    node_pool::Cache cache;              // task/node_pool
+    std::array<TaskLink*, 8> trail{};    // task/node: the last nodes that it completed
+    std::uint32_t trail_end = 0;         //
+    bool in_callback = false;            // task/callbacks: a callback of the user runs
+    Fifo<Registration, Link> callbacks;  // task/callbacks: those that wait for it to return
+    std::uint32_t number = 0;            // sched/schedule: by which it chooses an inbox; 0: none yet
+    Worker* worker = nullptr;            // sched/worker: the one whose thread this is
+    Error* failure = nullptr;            // sched/failure: what the running task said, owned by its scope
+    LoopPort* working_port = nullptr;    // flow/loop_port: whose batch of callbacks runs
+};
+
+inline thread_local constinit ThisThread this_thread;
+
+}  // namespace execq::core
