@@ -5,14 +5,17 @@
 
 #include "base/annotations.h"
 #include "base/immortal.h"
+#include "task/node_pool.h"
+
+#ifdef EXECQ_POOL_ASAN
+#include <sanitizer/lsan_interface.h>
+#endif
 
 namespace execq::core {
 
 namespace {
 
 using Block = BlockPool::Block;
-
-constexpr std::size_t reserve_blocks = 16;  // that trim() leaves: 256 KiB
 
 // The free blocks, linked by `next`.
 struct FreeBlocks {
@@ -53,16 +56,32 @@ Block* BlockPool::allocate()
     if (Block* used = free_blocks().pop(0))
         return new (used) Block{};
     void* pages = mmap(nullptr, sizeof(Block), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (pages == MAP_FAILED)
+        return nullptr;
+#ifdef EXECQ_POOL_ASAN
+    __lsan_register_root_region(pages, sizeof(Block));  // a queued task may hold the only pointer to a user's memory
+#endif
     // Zero bytes are null links and words; constructing them would touch each page.
-    return pages != MAP_FAILED ? std::launder(static_cast<Block*>(pages)) : nullptr;
+    return std::launder(static_cast<Block*>(pages));
 }
 
 void BlockPool::free(Block* block) { free_blocks().push(block); }
 
 bool BlockPool::trim()
 {
-    Block* block = free_blocks().pop(reserve_blocks);
-    return block != nullptr && munmap(block, sizeof(Block)) == 0;
+    Block* block = free_blocks().pop(reserve);
+    if (block == nullptr)
+        return false;
+#ifdef EXECQ_POOL_ASAN
+    __lsan_unregister_root_region(block, sizeof(Block));
+#endif
+    if (munmap(block, sizeof(Block)) == 0)
+        return true;
+#ifdef EXECQ_POOL_ASAN
+    __lsan_register_root_region(block, sizeof(Block));
+#endif
+    free(block);  // the system had no room to split a mapping
+    return false;
 }
 
 }  // namespace execq::core

@@ -10,6 +10,7 @@ namespace execq::core {
 struct BlockPool {
     using Block = WordBlock<StdAtomics, 2047>;
     static_assert(sizeof(Block) == 16 * 1024);
+    static constexpr std::size_t reserve = 16;  // free blocks that trim() leaves: 256 KiB
 
     // Zeroed; null where memory is out.
     static Block* allocate();

@@ -190,10 +190,10 @@ private:
         }
         tail_block_.store(next, std::memory_order::relaxed);    // published by the step of tail_
         tail_.fetch_add(one_word, std::memory_order::release);  // a close may have come meanwhile
-        // The consumer frees the block once it has seen all its words and its next one, which the skipped words publish.
+        // The consumer frees the block once it has seen all its words and its next one: the last step here.
         for (std::uint32_t at = offset; at != Block::size; ++at)
             block.words[at].store(skip, std::memory_order::release);
-        block.next.store(next, std::memory_order::relaxed);
+        block.next.store(next, std::memory_order::release);
         return true;
     }
 
@@ -204,7 +204,7 @@ private:
     {
         const std::uint32_t offset = offset_of(at);
         if (offset == Block::size) [[unlikely]] {
-            Block* next = head_block_->next.load(std::memory_order::relaxed);
+            Block* next = head_block_->next.load(std::memory_order::acquire);
             if (next == nullptr)
                 return false;
             Blocks::free(head_block_);

@@ -60,6 +60,7 @@ struct Blocks {
     {
         for (auto& word : block->words)
             word.store(dirt, memory_order::relaxed);
+        block->next.store(block, memory_order::relaxed);
         freed[frees++] = block;
     }
     static void begin(Block (&blocks)[5])
@@ -321,6 +322,12 @@ struct Visiting : SceneOf<Visiting<Orders>, Orders, 3> {
     }
 };
 
+// As shipped. Who frees a block comes after all that was done to it: its stores and theirs have to be in order.
+struct Ordered : ShippedOrders {
+    template <class T>
+    static constexpr bool ordered_stores = std::is_pointer_v<T>;
+};
+
 // ---- mutants of an order ----
 
 using Position = unsigned long long;
@@ -367,6 +374,20 @@ struct RelaxedWordLoad : ShippedOrders {
         return is_word<T> ? memory_order::relaxed : order;
     }
 };
+struct RelaxedNextStore : Ordered {
+    template <class T>
+    static memory_order store(memory_order order)
+    {
+        return std::is_pointer_v<T> ? memory_order::relaxed : order;
+    }
+};
+struct RelaxedNextLoad : Ordered {
+    template <class T>
+    static memory_order load(memory_order order)
+    {
+        return std::is_pointer_v<T> ? memory_order::relaxed : order;
+    }
+};
 // The lock and the hint are exchanged in different orders.
 struct RelaxedLock : ShippedOrders {
     static memory_order exchange(memory_order order)
@@ -399,7 +420,7 @@ struct WeakHintLook : ShippedOrders {
 
 int main()
 {
-    using Shipped = ShippedOrders;
+    using Shipped = Ordered;
     const Search at_random{0, 100'000};
     ModelRun run;
     run.holds<Passing<Shipped>>("two producers, nodes, plain tasks and a chain, and a consumer", Search{1});
@@ -418,6 +439,8 @@ int main()
     run.caught<Passing<RelaxedInstall>>("mutant: the next block is installed relaxed", at_random);
     run.caught<Passing<RelaxedWordStore>>("mutant: the word is stored relaxed", at_random);
     run.caught<Passing<RelaxedWordLoad>>("mutant: the word is read relaxed", at_random);
+    run.caught<Passing<RelaxedNextStore>>("mutant: the next block is linked relaxed", at_random);
+    run.caught<Passing<RelaxedNextLoad>>("mutant: the next block is followed relaxed", at_random);
     run.caught<Sharing<RelaxedLock>>("mutant: the lock is taken relaxed", at_random);
     run.caught<Sharing<RelaxedUnlock>>("mutant: the lock is given back relaxed", at_random);
     run.caught<Hinting<WeakHintClear>>("mutant: the hint is cleared acq_rel");
