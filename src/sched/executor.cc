@@ -164,9 +164,10 @@ void Executor::cancel_leftovers()
 template <class Visit>
 void Executor::while_paused(const Visit& visit)
 {
-    for_each_worker([](Worker& worker) { worker.pause(); });
+    const auto all = [this](const auto& each) { for_each_worker(each); };
+    Worker::pause_all(guests_, all);
     visit();
-    for_each_worker([](Worker& worker) { worker.resume(); });
+    Worker::resume_all(guests_, all);
 }
 
 void Executor::wake_all_idle()
@@ -323,7 +324,7 @@ Worker* Executor::vacant_place()
         if (!workers_[i]->present)
             return workers_[i].get();
     }
-    workers_[n].reset(new (std::nothrow) Worker(*this, n));
+    workers_[n].reset(new (std::nothrow) Worker(*this, n, guests_));
     if (workers_[n] == nullptr)
         return nullptr;
     places_.store(n + 1, std::memory_order_release);

@@ -163,6 +163,9 @@ private:
     // Written under mutex_; only grows.
     std::atomic<std::uint32_t> places_{0};
 
+    // Who looks into workers from outside holds it (see base/biased_lock.h).
+    alignas(64) Mutex guests_;
+
     // Who is awake; join() sleeps on its threads.
     Roster<> roster_;
 

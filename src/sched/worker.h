@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <pthread.h>
 
+#include "base/annotations.h"
 #include "base/biased_lock.h"
 #include "base/futex.h"
 #include "base/links.h"
@@ -36,7 +37,10 @@ public:
     using Batch = TaskRing<Node, 64>;
     using Own = OwnQueue<Node, 256>;
 
-    Worker(Executor& executor, std::uint32_t number) : executor_(executor), number_(number) {}
+    // The workers of an executor share the mutex of those who look into them.
+    Worker(Executor& executor, std::uint32_t number, Mutex& guests)
+        : executor_(executor), number_(number), lock_(guests)
+    {}
 
     // Starts a thread here; it owns one use of the executor. EXECQ_OK or EXECQ_EAGAIN.
     // Called under the executor's mutex, which the new thread takes before it leaves.
@@ -87,7 +91,7 @@ public:
     // ---- this worker's thread only ----
     // Runs a task that the caller has started, to its end.
     void run(Node& node, Node::Start start, Reference reference);
-    // Before a task that was queued is freed without having run: a pause() that has begun may have seen it.
+    // Before a task that was queued is freed without having run: a pause that has begun may have seen it.
     void wait_for_resume()
     {
         lock_.as_owner([] {});
@@ -98,9 +102,18 @@ public:
     std::size_t stack_left() const;
 
     // ---- any other thread ----
-    // From here to resume() no frame ends, and no task that is or was queued is freed by this worker.
-    void pause() { lock_.lock_as_guest(); }
-    void resume() { lock_.unlock_as_guest(); }
+    // From pause_all() to resume_all() no frame ends, and no task that is or was queued is freed by these workers, which
+    // for_each(visit) visits: all that share the mutex.
+    template <class ForEach>
+    static void pause_all(Mutex& guests, const ForEach& for_each)
+    {
+        BiasedLock<>::lock_all_as_guest(guests, locks_of(for_each));
+    }
+    template <class ForEach>
+    static void resume_all(Mutex& guests, const ForEach& for_each)
+    {
+        BiasedLock<>::unlock_all_as_guest(guests, locks_of(for_each));
+    }
     // While paused: the frames, innermost first.
     template <class Visit>
     void for_each_frame(const Visit& visit)
@@ -166,6 +179,11 @@ private:
 
     static inline thread_local constinit Worker* current_ = nullptr;
 
+    template <class ForEach>
+    static auto locks_of(const ForEach& for_each)
+    {
+        return [&for_each](const auto& visit) { for_each([&visit](Worker& worker) { visit(worker.lock_); }); };
+    }
     static void* thread_main(void* argument);
     void work();
     void settle_failed(Node& node, std::int32_t code, Error* error, Reference reference);

@@ -136,7 +136,8 @@ TEST(OwnQueue, GivesEachItemOnceToItsOwnerOrOneOfTwoThieves)
     const std::size_t count = stress_n(2'000'000, 100'000);
     std::vector<Item> items(count);
     OwnQueue<Item, 64> queue;
-    BiasedLock<> lock;
+    Mutex guests;
+    BiasedLock<> lock(guests);
     std::atomic<std::size_t> left{count};
     const auto take = [&](Item* const* some, std::uint32_t n) {
         for (std::uint32_t i = 0; i < n; ++i)
