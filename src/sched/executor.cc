@@ -90,7 +90,7 @@ bool join_thread(pthread_t thread, Deadline deadline)
     return true;
 }
 
-bool on_worker_of(const Executor& executor)
+std::uint64_t new_serial()
 {
     Worker* worker = Worker::current();
     return worker != nullptr && &worker->executor() == &executor;
@@ -122,6 +122,7 @@ Executor::Executor(const ExecutorSpec& spec, std::uint16_t id)
       idle_steps_(idle_steps(spec.keepalive_ns == 0 ? default_keepalive_ns : spec.keepalive_ns)),
       id_(id),
       cpus_(usable_cpus()),
+      serial_(new_serial()),
       shards_(shards_for(max_threads_, cpus_)),
       inboxes_(std::make_unique<TaskInbox[]>(shards_)),
       workers_(std::make_unique<std::unique_ptr<Worker>[]>(max_threads_))
@@ -219,7 +220,7 @@ execq_status Executor::join(Deadline deadline)
 {
     if (mode() == Mode::open)
         return EXECQ_EINVAL;
-    if (on_worker_of(*this))
+    if (Worker::serves(serial_))
         return EXECQ_EDEADLK;
     run_queued();
     if (!deadline.only_look() && roster_.threads() != 0)

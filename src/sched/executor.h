@@ -57,6 +57,8 @@ public:
     void report(execq_shutdown_report& report);
 
     std::uint16_t id() const { return id_; }
+    // Never 0 and, unlike an id, never used again.
+    std::uint64_t serial() const { return serial_; }
     const char* name() const { return name_.c_str(); }
     // Makes sure that a thread looks at the queues although the caller, a worker, is about to block; false if none can.
     // A worker without a frame is on its way there, or will be replaced: frames end before their task is settled.
@@ -162,6 +164,7 @@ private:
     std::atomic<Mode> mode_{Mode::open};
     // Written under mutex_; only grows.
     std::atomic<std::uint32_t> places_{0};
+    const std::uint64_t serial_;
 
     // Who looks into workers from outside holds it (see base/biased_lock.h).
     alignas(64) Mutex guests_;

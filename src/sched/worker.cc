@@ -84,6 +84,7 @@ void* Worker::thread_main(void* argument)
     };
     const Leave leave{static_cast<Worker*>(argument)};
     current_ = leave.worker;
+    served_ = leave.worker->executor_.serial();
     leave.worker->note_stack();
     leave.worker->name_thread();
     leave.worker->work();

@@ -48,6 +48,9 @@ public:
 
     // The worker whose thread this is, or null.
     static Worker* current() { return current_; }
+    // True on each thread that works or has worked for that executor, by its serial, until the thread is really gone:
+    // also in destructors of thread-locals, when the place is somebody else's.
+    static bool serves(std::uint64_t serial) { return served_ == serial; }
 
     Executor& executor() { return executor_; }
     std::uint32_t number() const { return number_; }
@@ -178,6 +181,7 @@ private:
     friend class FrameScope;
 
     static inline thread_local constinit Worker* current_ = nullptr;
+    static inline thread_local constinit std::uint64_t served_ = 0;  // the executor's serial; set once
 
     template <class ForEach>
     static auto locks_of(const ForEach& for_each)
