@@ -90,6 +90,15 @@ private:
     execq_status start_worker(bool token) EXECQ_REQUIRES(mutex_);
     execq_status start_waking_worker() EXECQ_REQUIRES(mutex_);
     Worker* vacant_place() EXECQ_REQUIRES(mutex_);
+    void note_start(bool started) EXECQ_REQUIRES(mutex_);
+    // How many threads a submission may count on: max_threads_ or, for some time after one could not be started, as many
+    // as there were then, so that one is tried again when that time is over or a thread has left.
+    std::uint32_t thread_limit() const
+    {
+        const std::uint32_t limit = thread_limit_.load(std::memory_order_relaxed);  // a hint
+        return limit == max_threads_ || coarse_now_ns() < start_again_ns_.load(std::memory_order_relaxed) ? limit
+                                                                                                          : max_threads_;
+    }
     void wake_all_idle() EXECQ_REQUIRES(mutex_);
     execq_status wait_for_threads(Deadline deadline);
     execq_status join_last(Deadline deadline);
@@ -155,6 +164,7 @@ private:
     const std::uint32_t min_threads_;
     const std::array<IdleStep, 3> idle_steps_;
     const std::uint16_t id_;
+    const std::uint64_t serial_;
     const std::uint32_t cpus_;
     const std::uint32_t shards_;  // a power of two
     const std::unique_ptr<TaskInbox[]> inboxes_;
@@ -164,7 +174,9 @@ private:
     std::atomic<Mode> mode_{Mode::open};
     // Written under mutex_; only grows.
     std::atomic<std::uint32_t> places_{0};
-    const std::uint64_t serial_;
+    // Written under mutex_, read by thread_limit().
+    std::atomic<std::uint32_t> thread_limit_{max_threads_};
+    std::atomic<std::int64_t> start_again_ns_{0};
 
     // Who looks into workers from outside holds it (see base/biased_lock.h).
     alignas(64) Mutex guests_;

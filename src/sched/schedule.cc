@@ -64,7 +64,7 @@ execq_status Executor::submit_inside(Worker& worker, Node& node)
         return EXECQ_ECLOSED;
     while (!worker.push_own(&node))
         [[unlikely]] make_room(worker);
-    if (roster_.wants_wake_behind_light_fence(max_threads_)) [[unlikely]]
+    if (roster_.wants_wake_behind_light_fence(thread_limit())) [[unlikely]]
         wake_one();
     return EXECQ_OK;
 }
@@ -117,7 +117,7 @@ execq_status Executor::submit(TaskFifo& batch)
         while (!worker->push_own(node))
             make_room(*worker);
     }
-    if (roster_.wants_wake_behind_light_fence(max_threads_))
+    if (roster_.wants_wake_behind_light_fence(thread_limit()))
         wake_one();
     return EXECQ_OK;
 }
@@ -150,7 +150,7 @@ void Executor::empty_queues(Worker& worker)
 
 void Executor::wake_if_wanted()
 {
-    if (roster_.wants_wake(max_threads_))
+    if (roster_.wants_wake(thread_limit()))
         wake_one();
 }
 
@@ -166,7 +166,7 @@ void Executor::wake_one()
             sleeper = take_idle();
             if (sleeper != nullptr) {
                 sleeper->token = true;
-            } else if (may_start && roster_.threads() < max_threads_ && work_visible()) {  // else it is in good hands
+            } else if (may_start && roster_.threads() < thread_limit() && work_visible()) {  // else it is in good hands
                 if (start_worker(true) == EXECQ_OK)
                     return;
                 may_start = false;
@@ -177,7 +177,7 @@ void Executor::wake_one()
             return;
         }
         // Who saw the bit meanwhile relied on us.
-    } while (roster_.end_wake(may_start ? max_threads_ : 0) && work_visible());
+    } while (roster_.end_wake(may_start ? thread_limit() : 0) && work_visible());
 }
 
 Worker* Executor::take_idle()
