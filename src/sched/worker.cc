@@ -161,6 +161,7 @@ Node* Worker::top_node() const
 
 void Worker::note_stack()
 {
+    stack_bottom_ = nullptr;  // the predecessor's
     pthread_attr_t attributes;
     if (pthread_getattr_np(pthread_self(), &attributes) != 0)
         return;  // then stack_left() is 0 and nothing is run in place
