@@ -6,7 +6,8 @@
 //
 // Lines come from slabs. trim(), which idle workers call, returns all free lines to their slabs, and whole slabs beyond
 // a reserve to the system. New chains come from the fullest slabs, so that the others drain, in ascending order of
-// addresses. One line in use keeps its slab, and so does one in the cache of a thread that sleeps outside trim().
+// addresses. What is freed once all is trimmed goes straight to the slabs, as far as nobody has come for a chain since: it
+// may be long until a worker trims again. One line in use keeps its slab, and so does one in the cache of a thread that sleeps outside trim().
 //
 // Owner: the process; nothing is destroyed. Threads: any; a line passes between threads through the depot's mutex only.
 // A thread that ends gives its cache back.
@@ -32,17 +33,20 @@ namespace execq::core::node_pool {
 inline constexpr std::size_t line_size = 64;
 inline constexpr std::size_t chain_length = 64;
 inline constexpr std::size_t slab_size = std::size_t{64} * 1024;
-inline constexpr std::size_t slab_header_lines = 3;
+inline constexpr std::size_t slab_header_lines = 1;
 inline constexpr std::size_t lines_per_slab = slab_size / line_size - slab_header_lines;
 inline constexpr std::size_t reserve_slabs = 16;  // whole slabs that trim() leaves: 1 MiB
 
 // A free line. AddressSanitizer reports every access to it but those to the links, so these stand at the end, where a
 // node's least used fields are.
 struct Line {
-    static constexpr std::size_t poisoned_size = line_size - 2 * sizeof(void*);
+    static constexpr std::size_t poisoned_size = line_size - 2 * sizeof(std::uint64_t);
 
     unsigned char poisoned[poisoned_size];
-    Line* next_chain;  // in the depot, from the first line of a chain to that of the next one
+    union {
+        Line* next_chain;        // in the depot, from the first line of a chain to that of the next one
+        std::uint64_t returned;  // in its slab, if it is the highest free one of its group: the group's free ones
+    };
     Line* next;
 };
 static_assert(sizeof(Line) == line_size);
