@@ -50,7 +50,8 @@ typedef struct execq_shutdown_report {
     uint64_t running_max;        /* in: entries of room */
     uint64_t running_count;      /* out: entries filled in */
     uint64_t running_total;      /* out: tasks still running; may exceed running_count */
-    uint64_t queued;             /* out: tasks neither started nor canceled */
+    uint64_t queued;             /* out: tasks neither started nor canceled; exact unless a worker takes one meanwhile,
+                                    which may be counted as running too */
     uint64_t threads;            /* out: worker threads that have not ended */
 } execq_shutdown_report;
 #define EXECQ_SHUTDOWN_REPORT_INIT                                      \
