@@ -166,7 +166,7 @@ void Executor::cancel_leftovers()
 template <class Visit>
 void Executor::while_paused(const Visit& visit)
 {
-    const auto all = [this](const auto& each) { for_each_worker(each); };
+    const auto all = [this](const auto& each) { this->for_each_worker(each); };
     Worker::pause_all(guests_, all);
     visit();
     Worker::resume_all(guests_, all);

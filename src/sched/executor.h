@@ -96,8 +96,9 @@ private:
     std::uint32_t thread_limit() const
     {
         const std::uint32_t limit = thread_limit_.load(std::memory_order_relaxed);  // a hint
-        return limit == max_threads_ || coarse_now_ns() < start_again_ns_.load(std::memory_order_relaxed) ? limit
-                                                                                                          : max_threads_;
+        return limit == max_threads_ || coarse_now_ns() < start_again_ns_.load(std::memory_order_relaxed)
+                   ? limit
+                   : max_threads_;
     }
     void wake_all_idle() EXECQ_REQUIRES(mutex_);
     execq_status wait_for_threads(Deadline deadline);

@@ -39,8 +39,8 @@ private:
 
 // ---- slabs ----
 
-// The first line of a slab. Lines that were never handed out are those from fresh_ on, which are not touched before. Which
-// others are free is noted by groups of 64, in a word of bits that stands in the highest of the group's free lines, where
+// The first line of a slab. Lines that were never handed out are those from fresh_ on, which are not touched before.
+// Which others are free is noted by groups of 64, in a word of bits that stands in the group's highest free line, where
 // it needs no memory of its own. Whatever the order in which lines came back, they are handed out in ascending order.
 class Slab : public Hook {
 public:

@@ -6,8 +6,9 @@
 //
 // Lines come from slabs. trim(), which idle workers call, returns all free lines to their slabs, and whole slabs beyond
 // a reserve to the system. New chains come from the fullest slabs, so that the others drain, in ascending order of
-// addresses. What is freed once all is trimmed goes straight to the slabs, as far as nobody has come for a chain since: it
-// may be long until a worker trims again. One line in use keeps its slab, and so does one in the cache of a thread that sleeps outside trim().
+// addresses. What is freed once all is trimmed goes straight to the slabs, as far as nobody has come for a chain since:
+// it may be long until a worker trims again. One line in use keeps its slab, and so does one in the cache of a thread
+// that sleeps outside trim().
 //
 // Owner: the process; nothing is destroyed. Threads: any; a line passes between threads through the depot's mutex only.
 // A thread that ends gives its cache back.

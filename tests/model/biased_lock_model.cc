@@ -204,7 +204,8 @@ int main()
     run.holds<Excluding<Shipped, 2>>("the owner and two guests count", Search{4});
     run.holds<Freeing<Shipped>>("the owner frees what a guest may be looking at", deep);
     run.holds<Group>("two owners and a guest of both count");
-    run.holds<Grouping<RelacyAtomics<>, RelacyLock, 4>>("two owners, a guest of both and a guest of one count", Search{2});
+    run.holds<Grouping<RelacyAtomics<>, RelacyLock, 4>>("two owners, a guest of both and a guest of one count",
+                                                        Search{2});
     run.caught<Excluding<Alone<RelacyAtomics<NoLightFence>, RelacyLock>, 1>>("mutant: no light fence");
     run.caught<Excluding<Alone<RelacyAtomics<NoHeavyFence>, RelacyLock>, 1>>("mutant: no heavy fence");
     run.caught<Excluding<Alone<RelacyAtomics<RelaxedStores<owner>>, RelacyLock>, 1>>(

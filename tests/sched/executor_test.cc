@@ -28,7 +28,8 @@ std::atomic<bool> refuse_attributes;
 // Stands before the system's function of that name, for the executor too.
 extern "C" int pthread_getattr_np(pthread_t thread, pthread_attr_t* attributes) noexcept
 {
-    static const auto original = reinterpret_cast<decltype(&pthread_getattr_np)>(dlsym(RTLD_NEXT, "pthread_getattr_np"));
+    static const auto original =
+        reinterpret_cast<decltype(&pthread_getattr_np)>(dlsym(RTLD_NEXT, "pthread_getattr_np"));
     return refuse_attributes.load() ? ENOMEM : original(thread, attributes);
 }
 
