@@ -50,7 +50,8 @@ typedef struct execq_shutdown_report {
     uint64_t running_max;        /* in: entries of room */
     uint64_t running_count;      /* out: entries filled in */
     uint64_t running_total;      /* out: tasks still running; may exceed running_count */
-    uint64_t queued;             /* out: tasks neither started nor canceled */
+    uint64_t queued;             /* out: tasks neither started nor canceled; exact unless a worker takes one meanwhile,
+                                    which may be counted as running too */
     uint64_t threads;            /* out: worker threads that have not ended */
 } execq_shutdown_report;
 #define EXECQ_SHUTDOWN_REPORT_INIT                                      \
@@ -98,7 +99,8 @@ EXECQ_API execq_status execq_executor_close(execq_executor *executor, int32_t mo
  * Blocks: up to timeout_ns nanoseconds (negative: for ever; 0: only looks).
  * Order: when it returns EXECQ_OK, every task is terminal, every done callback on a worker has returned.
  * Errors: EXECQ_EINVAL (executor NULL, not closed, report's struct_size), EXECQ_ENOTSUP (report's flags or unknown
- *   bytes), EXECQ_EDEADLK (on one of its workers), EXECQ_EAGAIN (work is left and no thread can be started for it),
+ *   bytes), EXECQ_EDEADLK (on one of its workers' threads, until that is gone: in destructors of its thread-locals
+ *   too), EXECQ_EAGAIN (work is left and no thread can be started for it),
  *   EXECQ_ETIMEDOUT (the report says what was left; joining again is fine). The report is written on EXECQ_OK too.
  * Since: 0.1. */
 EXECQ_API execq_status execq_executor_join(execq_executor *executor, int64_t timeout_ns, execq_shutdown_report *report);

@@ -20,8 +20,8 @@
 
 namespace execq::core {
 
-// Lock order, outermost first: Port::mutex_, Executor::mutex_, the workers' biased locks in the order of their places,
-// the node pool's depot. The wait lot's buckets, the id pool's and the configuration's are alone. No callback of the user
+// Lock order, outermost first: Port::mutex_, Executor::mutex_, Executor::guests_ (of the workers' biased locks), the
+// node pool's depot. The wait lot's buckets, the id pool's and the configuration's are alone. No callback of the user
 // runs under any of them.
 class EXECQ_CAPABILITY("mutex") Mutex {
 public:

@@ -5,7 +5,9 @@
 // Nothing is promised between two light() fences.
 //
 // heavy() is membarrier(2), which has every running thread of the process pass a full barrier; light() then only has to
-// keep the compiler from reordering. Where the system call is not to be had, both are full barriers.
+// keep the compiler from reordering. Where the system call is not to be had when the library is loaded, both are full
+// barriers. Where it is refused later, as by a seccomp filter that was loaded since, heavy() ends the process with a
+// message: the light fences have been passed as if it worked, and nothing else can stand in for it.
 #pragma once
 
 #include <atomic>
@@ -25,6 +27,7 @@ public:
 
 private:
     static bool register_process();
+    static void fence_other_threads();
 #if defined(__SANITIZE_THREAD__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wtsan"  // ThreadSanitizer does not know fences; what they guard has edges of its own

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <atomic>
-#include <thread>
+#include <cstdint>
+#include <sched.h>
+#include <time.h>
 
 #include "base/asymmetric.h"
 
@@ -14,9 +16,23 @@ struct StdAtomics {
     using Atomic = std::atomic<T>;
     template <class T>
     using Plain = T;
-    static void yield() { std::this_thread::yield(); }
+    // While another thread is in the middle of a few steps. Now and then it sleeps: under a real-time scheduling class a
+    // yield lets nobody run whose priority is lower, and that may be the one that is waited for.
+    static void yield()
+    {
+        static thread_local constinit std::uint32_t yields = 0;
+        if (++yields % yields_per_sleep != 0) {
+            sched_yield();
+            return;
+        }
+        const timespec moment{0, sleep_ns};
+        nanosleep(&moment, nullptr);
+    }
     static void light_fence() { AsymmetricFence::light(); }
     static void heavy_fence() { AsymmetricFence::heavy(); }
+
+    static constexpr std::uint32_t yields_per_sleep = 64;
+    static constexpr long sleep_ns = 20'000;
 };
 
 }  // namespace execq::core

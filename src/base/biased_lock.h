@@ -4,6 +4,9 @@
 // whether a guest has asked; a guest asks, makes sure by a heavy fence that the owner sees it (see base/asymmetric.h),
 // and waits until the owner is not active. An owner that finds itself asked takes the mutex that guests hold.
 //
+// Locks with the same mutex are a group: one guest at a time is inside any of them, and one that wants several asks for
+// all before it passes the one fence.
+//
 // The model in tests/model/biased_lock_model.cc covers it.
 #pragma once
 
@@ -18,6 +21,9 @@ namespace execq::core {
 template <class Atomics = StdAtomics, class Lock = Mutex>
 class BiasedLock {
 public:
+    // The mutex of the group outlives the lock.
+    explicit BiasedLock(Lock& guests) : guests_(guests) {}
+
     // The owner's thread only; not nested. By value: an action that captures by value never leaves the registers.
     template <class Action>
     auto as_owner(Action action)
@@ -42,20 +48,36 @@ public:
     }
     void leave() { active_.store(0, std::memory_order::release); }
 
-    // Any other thread, or the owner outside as_owner(). Several may be held at once, in one order.
+    // Any other thread, or the owner outside as_owner(); not inside another lock of the group.
     void lock_as_guest() EXECQ_NO_ANALYSIS
     {
-        mutex_.lock();
-        asked_.store(1, std::memory_order::relaxed);
+        guests_.lock();
+        ask();
         Atomics::heavy_fence();
-        while (active_.load(std::memory_order::acquire) != 0)
-            Atomics::yield();
+        await_owner();
     }
 
     void unlock_as_guest() EXECQ_NO_ANALYSIS
     {
-        asked_.store(0, std::memory_order::release);
-        mutex_.unlock();
+        dismiss();
+        guests_.unlock();
+    }
+
+    // The same for locks of one group together, which for_each(visit) visits, the same ones each time.
+    template <class ForEach>
+    static void lock_all_as_guest(Lock& guests, const ForEach& for_each) EXECQ_NO_ANALYSIS
+    {
+        guests.lock();
+        for_each([](BiasedLock& lock) { lock.ask(); });
+        Atomics::heavy_fence();
+        for_each([](BiasedLock& lock) { lock.await_owner(); });
+    }
+
+    template <class ForEach>
+    static void unlock_all_as_guest(Lock& guests, const ForEach& for_each) EXECQ_NO_ANALYSIS
+    {
+        for_each([](BiasedLock& lock) { lock.dismiss(); });
+        guests.unlock();
     }
 
     template <class Action>
@@ -75,6 +97,16 @@ public:
 private:
     using Word = typename Atomics::template Atomic<std::uint32_t>;
 
+    // ---- the steps of a guest, which holds the mutex ----
+    void ask() { asked_.store(1, std::memory_order::relaxed); }
+    // Behind a heavy fence after ask().
+    void await_owner() const
+    {
+        while (active_.load(std::memory_order::acquire) != 0)
+            Atomics::yield();
+    }
+    void dismiss() { asked_.store(0, std::memory_order::release); }
+
     struct Leave {
         Word& active;
         ~Leave() { active.store(0, std::memory_order::release); }
@@ -89,7 +121,7 @@ private:
             Hold& operator=(const Hold&) = delete;
             Lock& lock;
         };
-        const Hold hold(mutex_);
+        const Hold hold(guests_);
         return action();
     }
 
@@ -97,7 +129,7 @@ private:
     Word active_{0};
     // Written by guests under the mutex, read by the owner; on a line of its own, which the owner keeps.
     alignas(64) Word asked_{0};
-    Lock mutex_;
+    Lock& guests_;
 };
 
 }  // namespace execq::core

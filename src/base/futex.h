@@ -1,13 +1,13 @@
 // Floor 0. Sleeping on a 32-bit word: the seam to other systems, together with the notifier of flow/cq.
 #pragma once
 
-#include <atomic>
 #include <climits>
 #include <cstdint>
 #include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/atomics.h"
 #include "base/clock.h"
 
 namespace execq::core {
@@ -28,39 +28,47 @@ inline void futex_wake(const void* word, int count)
 
 inline void futex_wake_all(const void* word) { futex_wake(word, INT_MAX); }
 
+struct FutexSleep {
+    static void wait(const void* word, std::uint32_t expected, Deadline deadline)
+    {
+        futex_wait(word, expected, deadline);
+    }
+    static void wake_one(const void* word) { futex_wake(word, 1); }
+};
+
 // A permit of at most one: unpark() gives it, park() takes it or sleeps until it comes.
-class Parker {
+//
+// park() writes the word by exchanges alone: a permit that comes while another one is being taken is either merged with
+// that, and what was written before it is seen, or it stays. The model in tests/model/parker_model.cc covers it.
+template <class Atomics = StdAtomics, class Sleep = FutexSleep>
+class BasicParker {
 public:
     // Only the owning thread. False: the deadline passed first.
     bool park(Deadline deadline = Deadline::after(-1))
     {
         // Written by both sides. acquire pairs with unpark's release, so that the waker's writes are seen.
-        std::uint32_t seen = word_.exchange(parked, std::memory_order_acquire);
-        if (seen != notified) {
-            while ((seen = word_.load(std::memory_order_acquire)) == parked && !deadline.passed())
-                futex_wait(&word_, parked, deadline);
+        if (word_.exchange(parked, std::memory_order::acquire) != notified) {
+            while (word_.load(std::memory_order::relaxed) == parked && !deadline.passed())  // the exchange acquires
+                Sleep::wait(&word_, parked, deadline);
+            return word_.exchange(empty, std::memory_order::acquire) == notified;
         }
-        // Only park() leaves `notified`, and only one thread parks.
-        return seen == notified ? take() : word_.exchange(empty, std::memory_order_acquire) == notified;
+        word_.exchange(empty, std::memory_order::acquire);
+        return true;
     }
 
     // Any thread.
     void unpark()
     {
-        if (word_.exchange(notified, std::memory_order_release) == parked)
-            futex_wake(&word_, 1);
+        if (word_.exchange(notified, std::memory_order::release) == parked)
+            Sleep::wake_one(&word_);
     }
 
 private:
     static constexpr std::uint32_t empty = 0, parked = 1, notified = 2;
 
-    bool take()
-    {
-        word_.store(empty, std::memory_order_relaxed);
-        return true;
-    }
-
-    std::atomic<std::uint32_t> word_{empty};
+    typename Atomics::template Atomic<std::uint32_t> word_{empty};
 };
+
+using Parker = BasicParker<>;
 
 }  // namespace execq::core

@@ -63,6 +63,7 @@ void cancel_queued(Node& node)
 }
 
 constexpr std::int64_t default_keepalive_ns = 10'000'000'000;
+constexpr std::int64_t start_pause_ns = 100'000'000;  // after a thread could not be started
 
 // One worker needs one inbox, and is then first in, first out. Else the more processors, the more producers meet.
 std::uint32_t shards_for(std::uint32_t max_threads, std::uint32_t cpus)
@@ -90,10 +91,10 @@ bool join_thread(pthread_t thread, Deadline deadline)
     return true;
 }
 
-bool on_worker_of(const Executor& executor)
+std::uint64_t new_serial()
 {
-    Worker* worker = Worker::current();
-    return worker != nullptr && &worker->executor() == &executor;
+    static std::atomic<std::uint64_t> last{0};
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
 }
 
 }  // namespace
@@ -121,6 +122,7 @@ Executor::Executor(const ExecutorSpec& spec, std::uint16_t id)
       min_threads_(std::max(spec.min_threads, 1U)),
       idle_steps_(idle_steps(spec.keepalive_ns == 0 ? default_keepalive_ns : spec.keepalive_ns)),
       id_(id),
+      serial_(new_serial()),
       cpus_(usable_cpus()),
       shards_(shards_for(max_threads_, cpus_)),
       inboxes_(std::make_unique<TaskInbox[]>(shards_)),
@@ -172,9 +174,10 @@ void Executor::cancel_leftovers()
 template <class Visit>
 void Executor::while_paused(const Visit& visit)
 {
-    for_each_worker([](Worker& worker) { worker.pause(); });
+    const auto all = [this](const auto& each) { this->for_each_worker(each); };
+    Worker::pause_all(guests_, all);
     visit();
-    for_each_worker([](Worker& worker) { worker.resume(); });
+    Worker::resume_all(guests_, all);
 }
 
 void Executor::wake_all_idle()
@@ -229,7 +232,7 @@ execq_status Executor::join(Deadline deadline)
 {
     if (mode() == Mode::open)
         return EXECQ_EINVAL;
-    if (on_worker_of(*this))
+    if (Worker::serves(serial_))
         return EXECQ_EDEADLK;
     run_queued();
     if (!deadline.only_look() && roster_.threads() != 0)
@@ -339,7 +342,7 @@ Worker* Executor::vacant_place()
         if (!workers_[i]->present)
             return workers_[i].get();
     }
-    workers_[n].reset(new (std::nothrow) Worker(*this, n));
+    workers_[n].reset(new (std::nothrow) Worker(*this, n, guests_));
     if (workers_[n] == nullptr)
         return nullptr;
     places_.store(n + 1, std::memory_order_release);
@@ -350,8 +353,10 @@ Worker* Executor::vacant_place()
 execq_status Executor::start_worker(bool token)
 {
     Worker* worker = vacant_place();
-    if (worker == nullptr)
+    if (worker == nullptr) {
+        note_start(false);
         return EXECQ_ENOMEM;
+    }
     worker->token = token;
     worker->present = true;
     uses_.fetch_add(1, std::memory_order_relaxed);
@@ -362,7 +367,15 @@ execq_status Executor::start_worker(bool token)
         uses_.fetch_sub(1, std::memory_order_relaxed);
         worker->present = worker->token = false;
     }
+    note_start(status == EXECQ_OK);
     return status;
+}
+
+void Executor::note_start(bool started)
+{
+    if (!started)
+        start_again_ns_.store(coarse_now_ns() + start_pause_ns, std::memory_order_relaxed);
+    thread_limit_.store(started ? max_threads_ : roster_.threads(), std::memory_order_relaxed);
 }
 
 // The same for who has no waking bit: the thread gets it if nobody else has it.

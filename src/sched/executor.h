@@ -52,7 +52,7 @@ public:
             return submit_outside(item);
         if (mode() == Mode::canceling || !worker->try_push_own(item)) [[unlikely]]
             return submit_inside_slowly(*worker, item);
-        return roster_.wants_wake_behind_light_fence(max_threads_) ? wake_inside() : EXECQ_OK;
+        return roster_.wants_wake_behind_light_fence(thread_limit()) ? wake_inside() : EXECQ_OK;
     }
     // Accepts all tasks of the batch, emptying it, or none.
     execq_status submit(TaskFifo& batch);
@@ -62,6 +62,8 @@ public:
     void report(execq_shutdown_report& report);
 
     std::uint16_t id() const { return id_; }
+    // Never 0 and, unlike an id, never used again.
+    std::uint64_t serial() const { return serial_; }
     const char* name() const { return name_.c_str(); }
     // Makes sure that a thread looks at the queues although the caller, a worker, is about to block; false if none can.
     // A worker without a frame is on its way there, or will be replaced: frames end before their task is settled.
@@ -93,6 +95,16 @@ private:
     execq_status start_worker(bool token) EXECQ_REQUIRES(mutex_);
     execq_status start_waking_worker() EXECQ_REQUIRES(mutex_);
     Worker* vacant_place() EXECQ_REQUIRES(mutex_);
+    void note_start(bool started) EXECQ_REQUIRES(mutex_);
+    // How many threads a submission may count on: max_threads_ or, for some time after one could not be started, as many
+    // as there were then, so that one is tried again when that time is over or a thread has left.
+    std::uint32_t thread_limit() const
+    {
+        const std::uint32_t limit = thread_limit_.load(std::memory_order_relaxed);  // a hint
+        return limit == max_threads_ || coarse_now_ns() < start_again_ns_.load(std::memory_order_relaxed)
+                   ? limit
+                   : max_threads_;
+    }
     void wake_all_idle() EXECQ_REQUIRES(mutex_);
     execq_status wait_for_threads(Deadline deadline);
     execq_status join_last(Deadline deadline);
@@ -169,6 +181,7 @@ private:
     const std::uint32_t min_threads_;
     const std::array<IdleStep, 3> idle_steps_;
     const std::uint16_t id_;
+    const std::uint64_t serial_;
     const std::uint32_t cpus_;
     const std::uint32_t shards_;  // a power of two
     const std::unique_ptr<TaskInbox[]> inboxes_;
@@ -178,6 +191,12 @@ private:
     std::atomic<Mode> mode_{Mode::open};
     // Written under mutex_; only grows.
     std::atomic<std::uint32_t> places_{0};
+    // Written under mutex_, read by thread_limit().
+    std::atomic<std::uint32_t> thread_limit_{max_threads_};
+    std::atomic<std::int64_t> start_again_ns_{0};
+
+    // Who looks into workers from outside holds it (see base/biased_lock.h).
+    alignas(64) Mutex guests_;
 
     // Who is awake; join() sleeps on its threads.
     Roster<> roster_;

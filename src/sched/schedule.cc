@@ -89,7 +89,7 @@ execq_status Executor::submit_inside_slowly(Worker& worker, Item item) noexcept
         if (!make_room(worker))
             return EXECQ_ENOMEM;
     }
-    return roster_.wants_wake_behind_light_fence(max_threads_) ? wake_inside() : EXECQ_OK;
+    return roster_.wants_wake_behind_light_fence(thread_limit()) ? wake_inside() : EXECQ_OK;
 }
 
 execq_status Executor::wake_inside() noexcept
@@ -168,7 +168,7 @@ bool Executor::make_room(Worker& worker)
 
 void Executor::wake_if_wanted()
 {
-    if (roster_.wants_wake(max_threads_))
+    if (roster_.wants_wake(thread_limit()))
         wake_one();
 }
 
@@ -184,7 +184,7 @@ void Executor::wake_one()
             sleeper = take_idle();
             if (sleeper != nullptr) {
                 sleeper->token = true;
-            } else if (may_start && roster_.threads() < max_threads_ && work_visible()) {  // else it is in good hands
+            } else if (may_start && roster_.threads() < thread_limit() && work_visible()) {  // else it is in good hands
                 if (start_worker(true) == EXECQ_OK)
                     return;
                 may_start = false;
@@ -195,7 +195,7 @@ void Executor::wake_one()
             return;
         }
         // Who saw the bit meanwhile relied on us.
-    } while (roster_.end_wake(may_start ? max_threads_ : 0) && work_visible());
+    } while (roster_.end_wake(may_start ? thread_limit() : 0) && work_visible());
 }
 
 Worker* Executor::take_idle()
@@ -226,7 +226,7 @@ void Executor::enter(Worker& worker)
 void Executor::arrive(Worker& worker)
 {
     if (std::exchange(worker.token, false)) {
-        roster_.end_wake(max_threads_);
+        roster_.end_wake(thread_limit());
         worker.turns.fresh = true;
     }
 }
@@ -465,7 +465,7 @@ bool Executor::spin(Worker& worker)
     if (roster_.awake() >= cpus_ || mode() != Mode::open || !roster_.try_begin_wake())
         return false;
     const bool visible = spin_for(spin_ns, spin_pauses, [this] { return work_seems_visible(); });
-    roster_.end_wake(max_threads_);  // before the last look
+    roster_.end_wake(thread_limit());  // before the last look
     worker.turns.fresh = true;
     return visible || look() == Sight::work;
 }

@@ -84,6 +84,7 @@ void* Worker::thread_main(void* argument)
     };
     const Leave leave{static_cast<Worker*>(argument)};
     this_thread.worker = leave.worker;
+    this_thread.served = leave.worker->executor_.serial();
     leave.worker->note_stack();
     leave.worker->name_thread();
     leave.worker->work();
@@ -191,6 +192,7 @@ Node* Worker::top_node() const
 
 void Worker::note_stack()
 {
+    stack_bottom_ = nullptr;  // the predecessor's
     pthread_attr_t attributes;
     if (pthread_getattr_np(pthread_self(), &attributes) != 0)
         return;  // then stack_left() is 0 and nothing is run in place

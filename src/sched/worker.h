@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <pthread.h>
 
+#include "base/annotations.h"
 #include "base/biased_lock.h"
 #include "base/futex.h"
 #include "base/links.h"
@@ -37,7 +38,10 @@ public:
     using Batch = TaskDeque<64>;
     using Own = TaskDeque<256>;
 
-    Worker(Executor& executor, std::uint32_t number) : executor_(executor), number_(number) {}
+    // The workers of an executor share the mutex of those who look into them.
+    Worker(Executor& executor, std::uint32_t number, Mutex& guests)
+        : executor_(executor), number_(number), lock_(guests)
+    {}
 
     // Starts a thread here; it owns one use of the executor. EXECQ_OK or EXECQ_EAGAIN.
     // Called under the executor's mutex, which the new thread takes before it leaves.
@@ -45,6 +49,9 @@ public:
 
     // The worker whose thread this is, or null.
     static Worker* current() { return this_thread.worker; }
+    // True on each thread that works or has worked for that executor, by its serial, until the thread is really gone:
+    // also in destructors of thread-locals, when the place is somebody else's.
+    static bool serves(std::uint64_t serial) { return this_thread.served == serial; }
 
     Executor& executor() const { return executor_; }
     std::uint32_t number() const { return number_; }
@@ -127,9 +134,18 @@ public:
     std::size_t stack_left() const;
 
     // ---- any other thread ----
-    // From here to resume() no node's frame ends, and no task is taken from here.
-    void pause() { lock_.lock_as_guest(); }
-    void resume() { lock_.unlock_as_guest(); }
+    // From pause_all() to resume_all() no node's frame ends, and no task is taken from these workers, which
+    // for_each(visit) visits: all that share the mutex.
+    template <class ForEach>
+    static void pause_all(Mutex& guests, const ForEach& for_each)
+    {
+        BiasedLock<>::lock_all_as_guest(guests, locks_of(for_each));
+    }
+    template <class ForEach>
+    static void resume_all(Mutex& guests, const ForEach& for_each)
+    {
+        BiasedLock<>::unlock_all_as_guest(guests, locks_of(for_each));
+    }
     // While paused: the frames, innermost first.
     template <class Visit>
     void for_each_frame(const Visit& visit)
@@ -195,6 +211,12 @@ public:
 
 private:
     friend class FrameScope;
+
+    template <class ForEach>
+    static auto locks_of(const ForEach& for_each)
+    {
+        return [&for_each](const auto& visit) { for_each([&visit](Worker& worker) { visit(worker.lock_); }); };
+    }
 
     static void* thread_main(void* argument);
     void work();

@@ -37,15 +37,12 @@ private:
 
 // ---- slabs ----
 
-// The first lines of a slab. Which lines are free is noted here and not in the lines: fresh ones are not touched before
-// they are handed out, and those that came back in any order are handed out in ascending order again.
+// The first line of a slab. Lines that were never handed out are those from fresh_ on, which are not touched before.
+// Which others are free is noted by groups of 64, in a word of bits that stands in the group's highest free line, where
+// it needs no memory of its own. Whatever the order in which lines came back, they are handed out in ascending order.
 class Slab : public Hook {
 public:
-    Slab()
-    {
-        free_.fill(~std::uint64_t{0});
-        free_[0] <<= slab_header_lines;
-    }
+    Slab() { keepers_.fill(none); }
 
     static Slab& of(const void* line)
     {
@@ -57,33 +54,64 @@ public:
     // The lowest lines, as many as the batch still takes.
     void take(Batch& batch)
     {
-        for (std::size_t word = 0; word < free_.size(); ++word) {
-            for (std::uint64_t& bits = free_[word]; bits != 0; bits &= bits - 1) {
-                if (batch.full())
-                    return;
-                batch.add(line_at(word * 64 + static_cast<std::size_t>(std::countr_zero(bits))));
-                ++used_;
-            }
+        for (std::size_t group = 0; group * group_lines < fresh_ && !batch.full(); ++group) {
+            if (keepers_[group] != none)
+                take_returned(group, batch);
         }
+        for (; fresh_ != lines && !batch.full(); ++fresh_, ++used_)
+            batch.add(line_at(fresh_));
     }
 
     void put(const Line* line)
     {
+        if (--used_ == 0) {
+            fresh_ = slab_header_lines;
+            keepers_.fill(none);
+            return;
+        }
         const std::size_t index =
             static_cast<std::size_t>(reinterpret_cast<const char*>(line) - reinterpret_cast<const char*>(this)) /
             line_size;
-        free_[index / 64] |= std::uint64_t{1} << index % 64;
-        --used_;
+        const std::size_t group = index / group_lines;
+        const std::size_t number = index % group_lines;
+        std::uint64_t bits = std::uint64_t{1} << number;
+        if (keepers_[group] != none)
+            bits |= keeper(group)->returned;
+        if (keepers_[group] == none || keepers_[group] < number)
+            keepers_[group] = static_cast<std::uint8_t>(number);
+        keeper(group)->returned = bits;
     }
 
 private:
+    static constexpr std::size_t lines = slab_size / line_size;
+    static constexpr std::size_t group_lines = 64;
+    static constexpr std::uint8_t none = 0xff;
+
     Line* line_at(std::size_t index)
     {
         return reinterpret_cast<Line*>(reinterpret_cast<char*>(this) + index * line_size);
     }
+    Line* keeper(std::size_t group) { return line_at(group * group_lines + keepers_[group]); }
 
-    std::size_t used_ = 0;
-    std::array<std::uint64_t, slab_size / line_size / 64> free_;
+    // The keeper is the last one to go.
+    void take_returned(std::size_t group, Batch& batch)
+    {
+        std::uint64_t& returned = keeper(group)->returned;
+        for (std::uint64_t bits = returned; bits != 0; bits &= bits - 1) {
+            if (batch.full()) {
+                returned = bits;
+                return;
+            }
+            batch.add(line_at(group * group_lines + static_cast<std::size_t>(std::countr_zero(bits))));
+            ++used_;
+        }
+        keepers_[group] = none;
+    }
+
+    std::uint16_t used_ = 0;
+    std::uint16_t fresh_ = slab_header_lines;
+    std::array<std::uint8_t, lines / group_lines> keepers_;  // by group: which line has the word
+    static_assert(lines <= 0xffff && group_lines < none);
 };
 static_assert(sizeof(Slab) <= slab_header_lines * line_size);
 
@@ -147,20 +175,17 @@ public:
     Line* take_chain()
     {
         const MutexLock lock(mutex_);
-        Line* chain = chains_;
-        if (chain != nullptr) {
-            chains_ = chain->next_chain;
-            --chain_count_;
-        }
-        return chain;
+        ++demand_;
+        return chains_ != nullptr ? unlist_chain() : nullptr;
     }
 
     void give_chain(Line* chain)
     {
-        const MutexLock lock(mutex_);
-        chain->next_chain = chains_;
-        chains_ = chain;
-        ++chain_count_;
+        if (keep_chain(chain))
+            return;
+        give_back(chain);
+        while (unmap_spare() == Unmapped::one) {
+        }
     }
 
     // Fills the batch from the slabs; it stays short where memory is out.
@@ -189,13 +214,15 @@ public:
     // One step: a whole slab, else a chain.
     bool trim()
     {
-        if (Slab* slab = take_off_spare()) {
-            if (unmap_slab(*slab))
-                return true;
-            add(*slab);
+        switch (unmap_spare()) {
+        case Unmapped::one:
+            return true;
+        case Unmapped::refused:
             return false;
+        case Unmapped::none:
+            break;
         }
-        Line* chain = take_chain();
+        Line* chain = take_chain_to_trim();
         if (chain == nullptr)
             return false;
         give_back(chain);
@@ -218,6 +245,46 @@ public:
     }
 
 private:
+    // False: more chains come than threads may want again, as these were handed out before the last trim().
+    bool keep_chain(Line* chain)
+    {
+        const MutexLock lock(mutex_);
+        if (chain_count_ >= demand_)
+            return false;
+        chain->next_chain = chains_;
+        chains_ = chain;
+        ++chain_count_;
+        return true;
+    }
+
+    // Null if there is none: all is trimmed.
+    Line* take_chain_to_trim()
+    {
+        const MutexLock lock(mutex_);
+        if (chains_ != nullptr)
+            return unlist_chain();
+        demand_ = 0;
+        return nullptr;
+    }
+
+    Line* unlist_chain() EXECQ_REQUIRES(mutex_)
+    {
+        --chain_count_;
+        return std::exchange(chains_, chains_->next_chain);
+    }
+
+    enum class Unmapped { none, one, refused };
+    Unmapped unmap_spare()
+    {
+        Slab* slab = take_off_spare();
+        if (slab == nullptr)
+            return Unmapped::none;
+        if (unmap_slab(*slab))
+            return Unmapped::one;
+        add(*slab);
+        return Unmapped::refused;
+    }
+
     // False: no slab has a line any more, and the batch is not full.
     bool take_mapped(Batch& batch)
     {
@@ -299,6 +366,7 @@ private:
     Mutex mutex_;
     Line* chains_ EXECQ_GUARDED_BY(mutex_) = nullptr;  // each of chain_length lines
     std::size_t chain_count_ EXECQ_GUARDED_BY(mutex_) = 0;
+    std::size_t demand_ EXECQ_GUARDED_BY(mutex_) = 0;  // chains that threads came for since all was trimmed
     HookList<Slab> whole_ EXECQ_GUARDED_BY(mutex_);
     std::array<HookList<Slab>, slab_size / line_size / 64> partial_ EXECQ_GUARDED_BY(mutex_);  // by lines in use / 64
     std::size_t whole_count_ EXECQ_GUARDED_BY(mutex_) = 0;
@@ -320,9 +388,9 @@ bool empty_cache()
     Cache& mine = this_thread.cache;
     if (mine.lines == nullptr && mine.spare == nullptr)
         return false;
+    depot().give_back(std::exchange(mine.lines, nullptr));
     if (mine.spare != nullptr)
         depot().give_chain(std::exchange(mine.spare, nullptr));
-    depot().give_back(std::exchange(mine.lines, nullptr));
     mine.room = chain_length;
     return true;
 }

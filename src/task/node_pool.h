@@ -6,7 +6,9 @@
 //
 // Lines come from slabs. trim(), which idle workers call, returns all free lines to their slabs, and whole slabs beyond
 // a reserve to the system. New chains come from the fullest slabs, so that the others drain, in ascending order of
-// addresses. One line in use keeps its slab, and so does one in the cache of a thread that sleeps outside trim().
+// addresses. What is freed once all is trimmed goes straight to the slabs, as far as nobody has come for a chain since:
+// it may be long until a worker trims again. One line in use keeps its slab, and so does one in the cache of a thread
+// that sleeps outside trim().
 //
 // Owner: the process; nothing is destroyed. Threads: any; a line passes between threads through the depot's mutex only.
 // A thread that ends gives its cache back.
@@ -33,7 +35,7 @@ namespace execq::core::node_pool {
 
 inline constexpr std::size_t chain_length = 64;
 inline constexpr std::size_t slab_size = std::size_t{64} * 1024;
-inline constexpr std::size_t slab_header_lines = 3;
+inline constexpr std::size_t slab_header_lines = 1;
 inline constexpr std::size_t lines_per_slab = slab_size / line_size - slab_header_lines;
 inline constexpr std::size_t reserve_slabs = 16;  // whole slabs that trim() leaves: 1 MiB
 

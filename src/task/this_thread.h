@@ -24,10 +24,13 @@ inline constexpr std::size_t line_size = 64;
 // A free line. AddressSanitizer reports every access to it but those to the links, so these stand at the end, where a
 // node's least used fields are.
 struct Line {
-    static constexpr std::size_t poisoned_size = line_size - 2 * sizeof(void*);
+    static constexpr std::size_t poisoned_size = line_size - 2 * sizeof(std::uint64_t);
 
     unsigned char poisoned[poisoned_size];
-    Line* next_chain;  // in the depot, from the first line of a chain to that of the next one
+    union {
+        Line* next_chain;        // in the depot, from the first line of a chain to that of the next one
+        std::uint64_t returned;  // in its slab, if it is the highest free one of its group: the group's free ones
+    };
     Line* next;
 };
 static_assert(sizeof(Line) == line_size);
@@ -49,6 +52,7 @@ struct ThisThread {
     bool in_callback = false;            // task/callbacks: a callback of the user runs
     Fifo<Registration, Link> callbacks;  // task/callbacks: those that wait for it to return
     std::uint32_t number = 0;            // sched/schedule: by which it chooses an inbox; 0: none yet
+    std::uint64_t served = 0;            // sched/worker: the serial of the executor that it works, or has worked, for
     Worker* worker = nullptr;            // sched/worker: the one whose thread this is
     Error* failure = nullptr;            // sched/failure: what the running task said, owned by its scope
     LoopPort* working_port = nullptr;    // flow/loop_port: whose batch of callbacks runs

@@ -2,8 +2,15 @@
 
 #include <array>
 #include <atomic>
+#include <cerrno>
+#include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <thread>
 #include <vector>
 
@@ -80,6 +87,39 @@ TEST(AsymmetricFence, PairsHeavyFencesWithEachOther)
             seen[role] = stored[1 - role].load(std::memory_order_relaxed);
         },
         [&](std::size_t) { CHECK(seen[0] == 1 || seen[1] == 1); });
+}
+
+// From here on membarrier(2) answers with this error, for the calling thread.
+void refuse_membarrier(std::uint32_t error)
+{
+    std::array<sock_filter, 4> program{{
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_membarrier, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    }};
+    const sock_fprog filter{program.size(), program.data()};
+    CHECK(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    CHECK(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter, 0, 0) == 0);
+}
+
+TEST(AsymmetricFenceDeathTest, EndsTheProcessWhereTheSystemRefusesItLater)
+{
+    for (const int error : {EPERM, ENOSYS, ENOMEM}) {
+        EXPECT_EXIT(
+            {
+                refuse_membarrier(static_cast<std::uint32_t>(error));
+                AsymmetricFence::heavy();
+            },
+            ::testing::KilledBySignal(SIGABRT), "membarrier\\(2\\) worked when the library was loaded");
+    }
+}
+
+TEST(AsymmetricFence, LeavesErrnoAlone)
+{
+    errno = EDOM;
+    AsymmetricFence::heavy();
+    EXPECT_EQ(errno, EDOM);
 }
 
 }  // namespace

@@ -383,6 +383,83 @@ static void a_join_with_a_limit_does_not_wait_for_a_thread_that_leaves_slowly(vo
     gate_destroy(&g);
 }
 
+struct late_join {
+    execq_executor *executor;
+    execq_status status;
+    gate g;
+};
+
+static pthread_key_t late;
+
+static void join_late(void *env)
+{
+    struct late_join *self = env;
+    gate_pass(&self->g);
+    self->status = execq_executor_join(self->executor, MILLISECOND, NULL);
+}
+
+static int32_t arrange_to_join_late(void *env, void **result)
+{
+    (void)result;
+    return pthread_setspecific(late, env);
+}
+
+static int32_t arrange_to_join_late_and_exit(void *env, void **result)
+{
+    (void)result;
+    must(pthread_setspecific(late, env) == 0);
+    pthread_exit(NULL);
+}
+
+/* The thread signed off before; what is left of it must not wait for its own end. */
+static void a_destructor_of_a_workers_thread_local_may_not_join(void **state)
+{
+    (void)state;
+    static const execq_fn bodies[] = {arrange_to_join_late, arrange_to_join_late_and_exit};
+    static struct late_join self;
+    assert_int_equal(pthread_key_create(&late, join_late), 0);
+    for (size_t i = 0; i < COUNT_OF(bodies); i++) {
+        self.executor = pool_new(1);
+        self.status = EXECQ_OK;
+        gate_init(&self.g);
+        execq_future *future = spawn(self.executor, bodies[i], &self);
+        assert_status(execq_future_wait(future, -1), EXECQ_OK);
+        execq_future_release(future);
+        assert_status(execq_executor_close(self.executor, EXECQ_DRAIN), EXECQ_OK);
+        gate_await(&self.g, 1);
+        gate_open(&self.g, 1);
+        assert_status(execq_executor_join(self.executor, -1, NULL), EXECQ_OK);
+        assert_status(self.status, EXECQ_EDEADLK);
+        execq_executor_release(self.executor);
+        gate_destroy(&self.g);
+    }
+    pthread_key_delete(late);
+}
+
+static void a_destructor_of_a_workers_thread_local_may_join_another_executor(void **state)
+{
+    (void)state;
+    static struct late_join self;
+    self.executor = pool_new(1);
+    self.status = EXECQ_EINVAL;
+    gate_init(&self.g);
+    assert_int_equal(pthread_key_create(&late, join_late), 0);
+    execq_executor *other = pool_new(1);
+    finish(spawn(other, arrange_to_join_late, &self));
+    assert_status(execq_executor_close(other, EXECQ_DRAIN), EXECQ_OK);
+    finish(spawn(self.executor, do_nothing, NULL));
+    assert_status(execq_executor_close(self.executor, EXECQ_DRAIN), EXECQ_OK);
+    assert_status(execq_executor_join(self.executor, -1, NULL), EXECQ_OK);
+    gate_await(&self.g, 1);
+    gate_open(&self.g, 1);
+    assert_status(execq_executor_join(other, -1, NULL), EXECQ_OK);
+    assert_status(self.status, EXECQ_OK);
+    execq_executor_release(self.executor);
+    execq_executor_release(other);
+    pthread_key_delete(late);
+    gate_destroy(&self.g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -399,6 +476,8 @@ int main(void)
         cmocka_unit_test(several_threads_may_join),
         cmocka_unit_test(a_join_waits_for_the_worker_that_replaces_a_lost_one),
         cmocka_unit_test(a_join_with_a_limit_does_not_wait_for_a_thread_that_leaves_slowly),
+        cmocka_unit_test(a_destructor_of_a_workers_thread_local_may_not_join),
+        cmocka_unit_test(a_destructor_of_a_workers_thread_local_may_join_another_executor),
     };
     return cmocka_run_group_tests_name("capi.executor_join", tests, NULL, NULL);
 }

@@ -2,16 +2,19 @@
 #include "capi.h"
 
 #include <dlfcn.h>
+#include <sched.h>
 
 #include "descriptors.h"
 
 static atomic_int refuse_threads;
+static atomic_int refused_threads;
 
 /* Stands before the system's function of that name, for the library too. */
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*fn)(void *), void *env)
 {
     static int (*original)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
     if (atomic_load(&refuse_threads)) {
+        atomic_fetch_add(&refused_threads, 1);
         return EAGAIN;
     }
     if (original == NULL) {
@@ -66,6 +69,71 @@ static void without_a_further_thread_a_submission_is_queued(void **state)
     atomic_store(&refuse_threads, 0);
     assert_int_equal(counter_get(&ran), 10);
     gate_destroy(&g);
+}
+
+static void a_thread_that_can_not_start_is_not_tried_at_each_submission(void **state)
+{
+    (void)state;
+    static gate g;
+    gate_init(&g);
+    counter ran = {0};
+    execq_executor *executor = pool_new(4);
+    execq_future *holder = occupy(executor, &g);
+    const int before = atomic_load(&refused_threads);
+    const int64_t start = clock_now();
+    atomic_store(&refuse_threads, 1);
+    for (int i = 0; i < 10000; i++) {
+        assert_status(execq_submit(executor, counter_fn, &ran, NULL), EXECQ_OK);
+    }
+    const int tries = atomic_load(&refused_threads) - before;
+    atomic_store(&refuse_threads, 0);
+    assert_in_range(tries, 1, 2 + (clock_now() - start) / (50 * MILLISECOND));
+    /* Soon enough, if work still comes, the next thread starts while the first one is held. */
+    while (counter_get(&ran) == 0) {
+        assert_status(execq_submit(executor, counter_fn, &ran, NULL), EXECQ_OK);
+        sched_yield();
+    }
+    gate_open(&g, 1);
+    finish(holder);
+    pool_end(executor);
+    assert_true(counter_get(&ran) > 10000);
+    gate_destroy(&g);
+}
+
+/* A lost thread makes room for another one at once. */
+static int32_t end_the_thread(void *env, void **result)
+{
+    (void)result;
+    gate_pass(env);
+    pthread_exit(NULL);
+}
+
+static void after_a_refused_start_a_lost_thread_is_replaced_at_once(void **state)
+{
+    (void)state;
+    static gate g;
+    static gate lost;
+    gate_init(&g);
+    gate_init(&lost);
+    counter ran = {0};
+    execq_executor *executor = pool_new(3);
+    execq_future *holder = occupy(executor, &g);
+    execq_future *last = spawn(executor, end_the_thread, &lost);
+    gate_await(&lost, 1);
+    atomic_store(&refuse_threads, 1);
+    assert_status(execq_submit(executor, counter_fn, &ran, NULL), EXECQ_OK);
+    atomic_store(&refuse_threads, 0);
+    assert_int_equal(counter_get(&ran), 0);
+    gate_open(&lost, 1);
+    while (counter_get(&ran) == 0) { /* nobody submits, and the first thread is held */
+        sched_yield();
+    }
+    gate_open(&g, 1);
+    finish(holder);
+    finish(last);
+    pool_end(executor);
+    gate_destroy(&g);
+    gate_destroy(&lost);
 }
 
 /* A task whose child finds no thread, and which may not run it in place. */
@@ -174,6 +242,8 @@ int main(void)
         cmocka_unit_test(the_number_of_executors_is_limited_and_numbers_come_back),
         cmocka_unit_test(without_a_first_thread_a_submission_is_refused),
         cmocka_unit_test(without_a_further_thread_a_submission_is_queued),
+        cmocka_unit_test(a_thread_that_can_not_start_is_not_tried_at_each_submission),
+        cmocka_unit_test(after_a_refused_start_a_lost_thread_is_replaced_at_once),
         cmocka_unit_test(without_descriptors_a_queue_is_refused),
         cmocka_unit_test(a_wait_for_a_thread_that_can_not_start_is_refused),
         cmocka_unit_test(a_wait_starts_the_thread_that_the_submission_could_not),

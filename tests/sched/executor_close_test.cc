@@ -204,6 +204,29 @@ TEST(ExecutorClose, IsJoinedByFourThreadsAndEachFindsEverythingDone)
     }
 }
 
+// ThreadSanitizer counts the mutexes that a thread holds, to 64.
+TEST(ExecutorClose, LooksIntoAHundredWorkersAtOnce)
+{
+    constexpr int threads = 100;
+    Gate gate;
+    Pool pool(threads);
+    std::vector<Node*> nodes;
+    for (int i = 0; i < threads; ++i) {
+        nodes.push_back(pool.submit(Gate::body, &gate));
+        gate.await();
+    }
+    pool->close(EXECQ_CANCEL);
+    EXPECT_EQ(pool->join(only_look()), EXECQ_ETIMEDOUT);
+    EXPECT_EQ(pool->join(Deadline::after(1'000'000)), EXECQ_ETIMEDOUT);
+    EXPECT_EQ(pool.report().running_total, static_cast<std::uint64_t>(threads));
+    for (Node* node : nodes)
+        EXPECT_TRUE(node->cancel_requested());
+    gate.open(threads);
+    EXPECT_EQ(pool->join(never()), EXECQ_OK);
+    for (Node* node : nodes)
+        EXPECT_EQ(finish(node), EXECQ_OK);
+}
+
 TEST(ExecutorClose, ReportsWhatRunsAndWhatIsQueued)
 {
     Gate gate;

@@ -1,7 +1,10 @@
 #include "sched/executor.h"
 
 #include <array>
+#include <atomic>
+#include <cerrno>
 #include <csignal>
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <set>
@@ -11,6 +14,26 @@
 #include "pool.h"
 
 using namespace execq::core;
+
+// The sanitizers need it themselves where a thread starts.
+#if !defined(__SANITIZE_THREAD__) && !defined(__SANITIZE_ADDRESS__)
+#define CAN_REFUSE_ATTRIBUTES 1
+
+namespace {
+
+std::atomic<bool> refuse_attributes;
+
+}  // namespace
+
+// Stands before the system's function of that name, for the executor too.
+extern "C" int pthread_getattr_np(pthread_t thread, pthread_attr_t* attributes) noexcept
+{
+    static const auto original =
+        reinterpret_cast<decltype(&pthread_getattr_np)>(dlsym(RTLD_NEXT, "pthread_getattr_np"));
+    return refuse_attributes.load() ? ENOMEM : original(thread, attributes);
+}
+
+#endif
 
 namespace {
 
@@ -169,6 +192,29 @@ TEST(Executor, SaysOnWhichWorkerAndInWhichTaskItIs)
     look.gate.open();
     EXPECT_EQ(finish(look.node), EXECQ_OK);
 }
+
+#ifdef CAN_REFUSE_ATTRIBUTES
+// Its predecessor at the place may have had one at any other address.
+TEST(Executor, AThreadThatCanNotFindItsStackHasNone)
+{
+    const execq_fn end_thread = [](void*, void**) -> std::int32_t { pthread_exit(nullptr); };
+    const execq_fn measure = [](void* left, void**) {
+        *static_cast<std::size_t*>(left) = Worker::current()->stack_left();
+        return std::int32_t{0};
+    };
+    Pool pool(1);
+    for (int round = 0; round < 20; ++round) {
+        std::size_t left = 0;
+        for (const bool refused : {false, false, true}) {
+            refuse_attributes = refused;
+            EXPECT_EQ(finish(pool.submit(end_thread, nullptr)), EXECQ_EFAILED);
+            EXPECT_EQ(finish(pool.submit(measure, &left)), EXECQ_OK);
+            EXPECT_EQ(left == 0, refused);
+        }
+    }
+    refuse_attributes = false;
+}
+#endif
 
 // ---- order and acceptance ----
 

@@ -178,7 +178,8 @@ TEST(TaskDeque, GivesEachItemOnceToItsOwnerOrOneOfTwoThieves)
     const std::size_t count = stress_n(2'000'000, 100'000);
     std::vector<int> times(count);
     TaskDeque<64> queue;
-    BiasedLock<> lock;
+    Mutex guests;
+    BiasedLock<> lock(guests);
     std::atomic<std::size_t> left{count};
     const auto note = [&](Item item) {
         ++times[id_of(item)];

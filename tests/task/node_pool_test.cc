@@ -7,9 +7,11 @@
 #include <cstdlib>
 #include <cstring>
 #include <dlfcn.h>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <pthread.h>
 #include <random>
+#include <string>
 #include <sys/mman.h>
 #include <thread>
 #include <vector>
@@ -183,6 +185,65 @@ TEST_F(NodePool, FillsTheFullestSlabFirst)
     free_all(kept);
 }
 
+TEST_F(NodePool, GivesAscendingLinesAgainAfterSomeCameBackInAnyOrder)
+{
+    constexpr std::size_t n = 4 * node_pool::lines_per_slab;
+    std::minstd_rand random(3);
+    Lines held;
+    for (int round = 0; round < 40; ++round) {
+        const Lines lines = allocate(n - held.size());
+        held.insert(held.end(), lines.begin(), lines.end());
+        Lines sorted = held;
+        std::sort(sorted.begin(), sorted.end());
+        ASSERT_EQ(std::unique(sorted.begin(), sorted.end()), sorted.end());
+        for (void* line : held)
+            std::memset(line, 0xa5, node_pool::line_size);
+        std::shuffle(held.begin(), held.end(), random);
+        const std::size_t kept = random() % n;
+        free_all(Lines(held.begin() + static_cast<std::ptrdiff_t>(kept), held.end()));
+        held.resize(kept);
+        trim_all();
+        ASSERT_EQ(node_pool::usage().lines, kept);
+        // From one slab after the other, in each of them upwards.
+        const Lines next = allocate(node_pool::chain_length);
+        for (std::size_t i = 1; i < next.size(); ++i)
+            ASSERT_TRUE(slab_of(next[i]) != slab_of(next[i - 1]) || address_of(next[i]) > address_of(next[i - 1]));
+        held.insert(held.end(), next.begin(), next.end());
+    }
+    free_all(held);
+}
+
+static_assert(static_cast<double>(node_pool::slab_size) / node_pool::lines_per_slab < 64.07, "a line has its price");
+
+#if !defined(EXECQ_POOL_ASAN) && !defined(__SANITIZE_THREAD__)  // which have memory of their own for each line
+// By the page tables: the counters that other files show are inexact.
+std::size_t resident_bytes()
+{
+    std::ifstream file("/proc/self/smaps_rollup");
+    std::string word;
+    std::size_t kibibytes = 0;
+    while (word != "Rss:" && file >> word) {
+    }
+    file >> kibibytes;
+    return kibibytes * 1024;
+}
+
+TEST_F(NodePool, TouchesNoMemoryBeyondTheLinesItGaveAndALineOfEachSlab)
+{
+    constexpr std::size_t n = 2'000 * node_pool::lines_per_slab + 100;
+    const Lines reserve = allocate(node_pool::reserve_slabs * node_pool::lines_per_slab);
+    Lines lines(n, this);
+    const std::size_t before = resident_bytes();
+    for (void*& line : lines)
+        line = node_pool::allocate();
+    const std::size_t grown = resident_bytes() - before;
+    EXPECT_GE(grown, n * node_pool::line_size);
+    EXPECT_LE(grown, (n + 2'001 + node_pool::chain_length) * node_pool::line_size + 10 * 4096);
+    free_all(lines);
+    free_all(reserve);
+}
+#endif
+
 // ---- giving back ----
 
 TEST_F(NodePool, GivesAMillionLinesBackDownToTheReserve)
@@ -216,6 +277,35 @@ TEST_F(NodePool, KeepsASlabInWhichALineIsInUse)
     for (const void* line : kept)
         EXPECT_EQ(*static_cast<const unsigned char*>(line), 7);
     free_all(kept);
+}
+
+// It may be long until a worker trims again.
+TEST_F(NodePool, KeepsNothingThatIsFreedOnceAllIsTrimmed)
+{
+    constexpr std::size_t n = 100'000;
+    Lines lines = allocate(n);
+    trim_all();
+    free_all(lines);
+    EXPECT_LE(node_pool::usage().slabs, node_pool::reserve_slabs + 2);  // these have what this thread caches
+    lines = allocate(n);
+    shuffle(lines);
+    trim_all();
+    std::thread([&] { free_all(lines); }).join();  // nor does a thread that ends cache anything
+    EXPECT_EQ(node_pool::usage().slabs, node_pool::reserve_slabs);
+    EXPECT_EQ(node_pool::usage().lines, 0U);
+}
+
+TEST_F(NodePool, KeepsWhatWasTakenSinceAllWasTrimmed)
+{
+    constexpr std::size_t n = 100'000;
+    const Lines old = allocate(n);
+    trim_all();
+    const Lines fresh = allocate(n);
+    const std::size_t slabs = node_pool::usage().slabs;
+    free_all(fresh);
+    EXPECT_EQ(node_pool::usage().slabs, slabs) << "only trim() unmaps";
+    free_all(allocate(n));
+    free_all(old);
 }
 
 TEST_F(NodePool, TrimsTheCacheOfTheThreadThatAsks)
