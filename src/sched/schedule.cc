@@ -280,15 +280,14 @@ Item Executor::next_task(Worker& worker)
 
 Item Executor::find_task(Worker& worker)
 {
-    if (worker.own_size() != 0) {
-        if (worker.turns.own_left-- == 0) [[unlikely]] {
-            worker.turns.own_left = own_turns;
-            if (const Item item = take_turn(worker))
-                return item;
-        }
-        if (const Item item = worker.pop_own())
+    if (worker.turns.own_left-- == 0) [[unlikely]] {
+        worker.turns.own_left = own_turns;
+        if (const Item item = take_turn(worker))
             return item;
     }
+    if (const Item item = worker.pop_own())
+        return item;
+    worker.turns.own_left = own_turns;
     if (const Item item = find_foreign(worker))
         return item;
     return steal(worker, Worker::Batch::capacity);
