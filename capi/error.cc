@@ -1,8 +1,8 @@
 // Floor 4: error.h.
 #include "execq/error.h"
 
+#include "sched/body.h"
 #include "sched/failure.h"
-#include "sched/worker.h"
 #include "task/error.h"
 
 using namespace execq::core;
@@ -11,8 +11,7 @@ int32_t execq_fail(int32_t code, const char *message)
 {
     if (code == 0)
         code = EXECQ_EFAILED;
-    const Worker *worker = Worker::current();
-    if (worker != nullptr && worker->top_node() != nullptr)
+    if (running_task() != nullptr)
         set_failure(code, message);
     return code;
 }
