@@ -102,3 +102,16 @@ execq_status execq_init_conf(const execq_conf *conf)
         return EXECQ_OK;
     });
 }
+
+execq_status execq_main_loop(execq_loop **out)
+{
+    if (out == nullptr)
+        return EXECQ_EINVAL;
+    return guarded([&]() -> execq_status {
+        LoopPort *port = main_loop();
+        if (port == nullptr)
+            return EXECQ_ECLOSED;
+        *out = handle_of(port);
+        return EXECQ_OK;
+    });
+}

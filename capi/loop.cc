@@ -6,7 +6,6 @@
 #include "edge.h"
 #include "flow/lift.h"
 #include "flow/loop_port.h"
-#include "flow/main_loop.h"
 #include "flow/uv_table.h"
 #include "task_options.h"
 
@@ -131,19 +130,6 @@ execq_status execq_loop_call(execq_loop *loop, execq_fn fn, void *env, int64_t t
 }
 
 const execq_error *execq_loop_call_error(void) { return handle_of(call_failure.get()); }
-
-execq_status execq_main_loop(execq_loop **out)
-{
-    if (out == nullptr)
-        return EXECQ_EINVAL;
-    return guarded([&]() -> execq_status {
-        LoopPort *port = main_loop();
-        if (port == nullptr)
-            return EXECQ_ECLOSED;
-        *out = handle_of(port);
-        return EXECQ_OK;
-    });
-}
 
 void execq_loop_retain(execq_loop *loop)
 {
