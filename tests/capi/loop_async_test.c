@@ -192,9 +192,9 @@ static void thousands_share_the_loop_and_complete_in_its_callbacks(void **state)
 
 static void *resolve_later(void *env)
 {
-    work *w = env;
-    must(execq_promise_resolve(w->promise, w) == EXECQ_OK);
-    execq_promise_release(w->promise);
+    execq_promise *promise = env;
+    must(execq_promise_resolve(promise, NULL) == EXECQ_OK);
+    execq_promise_release(promise);
     return NULL;
 }
 
@@ -202,7 +202,7 @@ static void start_and_hand_over(execq_promise *promise, struct uv_loop_s *loop, 
 {
     static pthread_t thread;
     start_and_keep(promise, loop, env);
-    must(pthread_create(&thread, NULL, resolve_later, env) == 0);
+    must(pthread_create(&thread, NULL, resolve_later, promise) == 0);
     pthread_detach(thread);
 }
 
