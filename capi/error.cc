@@ -1,7 +1,7 @@
 // Floor 4: error.h.
 #include "execq/error.h"
 
-#include "sched/worker.h"
+#include "sched/body.h"
 #include "task/error.h"
 
 using namespace execq::core;
@@ -10,9 +10,7 @@ int32_t execq_fail(int32_t code, const char *message)
 {
     if (code == 0)
         code = EXECQ_EFAILED;
-    Worker *worker = Worker::current();
-    if (worker != nullptr && worker->in_task())
-        worker->say_failure(code, message);
+    say_failure(code, message);
     return code;
 }
 

@@ -5,6 +5,7 @@
 
 #include "edge.h"
 #include "execq/conf.h"
+#include "flow/main_loop.h"
 #include "sched/conf.h"
 #include "sched/executor.h"
 
@@ -85,15 +86,32 @@ execq_status execq_init_conf(const execq_conf *conf)
     if (conf == nullptr)
         return EXECQ_EINVAL;
     execq_conf read;
-    const execq_status status = read_options(conf, EXECQ_CONF_CLEAR_EXECUTOR, read);
+    const execq_status status = read_options<offsetof(execq_conf, main_loop)>(
+        conf, EXECQ_CONF_CLEAR_EXECUTOR | EXECQ_CONF_CLEAR_MAIN_LOOP, read);
     if (status != EXECQ_OK)
         return status;
-    const bool clear = (read.flags & EXECQ_CONF_CLEAR_EXECUTOR) != 0;
-    if (clear && read.executor != nullptr)
+    const bool clear_executor = (read.flags & EXECQ_CONF_CLEAR_EXECUTOR) != 0;
+    const bool clear_loop = (read.flags & EXECQ_CONF_CLEAR_MAIN_LOOP) != 0;
+    if ((clear_executor && read.executor != nullptr) || (clear_loop && read.main_loop != nullptr))
         return EXECQ_EINVAL;
     return guarded([&]() -> execq_status {
-        if (clear || read.executor != nullptr)
+        if (clear_executor || read.executor != nullptr)
             configure_executor(core_of(read.executor));
+        if (clear_loop || read.main_loop != nullptr)
+            configure_main_loop(core_of(read.main_loop));
+        return EXECQ_OK;
+    });
+}
+
+execq_status execq_main_loop(execq_loop **out)
+{
+    if (out == nullptr)
+        return EXECQ_EINVAL;
+    return guarded([&]() -> execq_status {
+        LoopPort *port = main_loop();
+        if (port == nullptr)
+            return EXECQ_ECLOSED;
+        *out = handle_of(port);
         return EXECQ_OK;
     });
 }

@@ -127,7 +127,10 @@ execq_status execq_future_cancel(execq_future *future)
             node.settle_canceled();
             return EXECQ_OK;
         }
-        return node.request_cancel(EXECQ_REASON_CALLER) ? EXECQ_EBUSY : EXECQ_EALREADY;
+        if (!node.request_cancel(EXECQ_REASON_CALLER))
+            return EXECQ_EALREADY;
+        node.tell_cancel();
+        return EXECQ_EBUSY;
     });
 }
 

@@ -1,11 +1,41 @@
 // Floor 4: loop.h.
 #include "execq/loop.h"
 
+#include <utility>
+
 #include "edge.h"
+#include "flow/lift.h"
 #include "flow/loop_port.h"
 #include "flow/uv_table.h"
+#include "task_options.h"
 
 using namespace execq::core;
+
+namespace {
+
+// Why this thread's last execq_loop_call failed.
+class CallFailure {
+public:
+    CallFailure() = default;
+    ~CallFailure() { set(nullptr); }
+    CallFailure(const CallFailure &) = delete;
+    CallFailure &operator=(const CallFailure &) = delete;
+
+    // Takes the reference.
+    void set(Error *error)
+    {
+        if (Error *before = std::exchange(error_, error))
+            before->release();
+    }
+    const Error *get() const { return error_; }
+
+private:
+    Error *error_ = nullptr;
+};
+
+thread_local CallFailure call_failure;
+
+}  // namespace
 
 execq_status execq_uv_table_load(execq_uv_table *table, execq_symbol_fn sym, void *env)
 {
@@ -60,6 +90,46 @@ execq_status execq_loop_unhold(execq_loop *loop)
 {
     return loop != nullptr ? guarded([&] { return core_of(loop)->unhold(); }) : EXECQ_EINVAL;
 }
+
+execq_status execq_loop_submit(execq_loop *loop, const execq_task_options *options, execq_fn fn, void *env,
+                               execq_future **out)
+{
+    TaskSpec spec;
+    execq_status status = read_task(options, fn, env, spec);
+    if (status == EXECQ_OK && loop == nullptr)
+        status = EXECQ_EINVAL;
+    if (status != EXECQ_OK)
+        return reject(status, drop_of(options), env);
+    return guarded([&] { return lift(*core_of(loop), spec, out); });
+}
+
+execq_status execq_loop_submit_async(execq_loop *loop, const execq_task_options *options, execq_async_fn start,
+                                     void *env, execq_future **out)
+{
+    TaskSpec spec;
+    execq_status status = read_task_options(options, env, spec);
+    if (status == EXECQ_OK && (loop == nullptr || start == nullptr))
+        status = EXECQ_EINVAL;
+    if (status != EXECQ_OK)
+        return reject(status, drop_of(options), env);
+    return guarded([&] { return lift_async(*core_of(loop), spec, start, out); });
+}
+
+execq_status execq_loop_call(execq_loop *loop, execq_fn fn, void *env, int64_t timeout_ns, void **result)
+{
+    call_failure.set(nullptr);
+    if (loop == nullptr || fn == nullptr)
+        return EXECQ_EINVAL;
+    return guarded([&] {
+        Error *failure = nullptr;
+        const execq_status status =
+            call_on_loop(*core_of(loop), fn, env, Deadline::after(timeout_ns), result, &failure);
+        call_failure.set(failure);
+        return status;
+    });
+}
+
+const execq_error *execq_loop_call_error(void) { return handle_of(call_failure.get()); }
 
 void execq_loop_retain(execq_loop *loop)
 {

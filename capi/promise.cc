@@ -2,6 +2,7 @@
 #include "execq/promise.h"
 
 #include "edge.h"
+#include "task/callbacks.h"
 #include "task/node.h"
 
 using namespace execq::core;
@@ -26,13 +27,7 @@ execq_status execq_promise_resolve(execq_promise *promise, void *value)
 {
     if (promise == nullptr)
         return EXECQ_EINVAL;
-    Node &node = *core_of(promise);
-    return guarded([&]() -> execq_status {
-        if (!node.try_claim_promise())
-            return EXECQ_EALREADY;
-        node.settle_value(value);
-        return EXECQ_OK;
-    });
+    return guarded([&]() -> execq_status { return core_of(promise)->resolve(value) ? EXECQ_OK : EXECQ_EALREADY; });
 }
 
 execq_status execq_promise_reject(execq_promise *promise, int32_t code, const char *message)
@@ -45,19 +40,7 @@ execq_status execq_promise_reject(execq_promise *promise, int32_t code, const ch
         Error *error = message != nullptr ? Error::make(code, message) : nullptr;
         if (message != nullptr && error == nullptr)
             return node.done() ? EXECQ_EALREADY : EXECQ_ENOMEM;
-        const bool first = node.try_claim_promise();
-        const bool canceled = first && code == EXECQ_ECANCELED && node.cancel_requested();
-        if (error != nullptr && (!first || canceled))
-            error->release();
-        if (!first)
-            return EXECQ_EALREADY;
-        if (canceled)
-            node.settle_canceled();
-        else if (error != nullptr)
-            node.settle_error(error);
-        else
-            node.settle_code(code);
-        return EXECQ_OK;
+        return node.reject(code, error) ? EXECQ_OK : EXECQ_EALREADY;
     });
 }
 
@@ -66,6 +49,19 @@ int32_t execq_promise_cancel_requested(execq_promise *promise)
     if (promise == nullptr)
         return EXECQ_EINVAL;
     return core_of(promise)->cancel_requested() ? 1 : 0;
+}
+
+execq_status execq_promise_on_cancel(execq_promise *promise, execq_cancel_fn fn, void *env, execq_drop_fn drop)
+{
+    return guarded([&]() -> execq_status {
+        const execq_status status =
+            promise != nullptr && fn != nullptr ? core_of(promise)->hook_cancel(fn, env, drop) : EXECQ_EINVAL;
+        if (status != EXECQ_OK) {
+            const CallbackScope scope;
+            call_drop(drop, env);
+        }
+        return status;
+    });
 }
 
 void execq_promise_retain(execq_promise *promise)

@@ -1,54 +1,20 @@
 // Floor 4: task.h.
 #include "execq/task.h"
 
-#include <cstddef>
-
-#include "edge.h"
 #include "flow/cq.h"
 #include "flow/loop_port.h"
 #include "flow/submission.h"
-#include "sched/worker.h"
-#include "task/callbacks.h"
+#include "sched/body.h"
+#include "task_options.h"
 
 using namespace execq::core;
 
 namespace {
 
-// What a submission takes over whatever it answers: honoured as soon as struct_size covers it.
-execq_drop_fn drop_of(const execq_task_options *options)
-{
-    constexpr std::size_t covered = offsetof(execq_task_options, drop) + sizeof options->drop;
-    return options != nullptr && options->struct_size >= covered ? options->drop : nullptr;
-}
-
-execq_status read_task(const execq_task_options *options, execq_fn fn, void *env, TaskSpec &spec)
-{
-    if (options == nullptr) {
-        spec.fn = fn;
-        spec.env = env;
-        return fn != nullptr ? EXECQ_OK : EXECQ_EINVAL;
-    }
-    execq_task_options read;
-    const execq_status status = read_options(options, 0, read);
-    if (status != EXECQ_OK)
-        return status;
-    if (fn == nullptr || (read.env_size != 0 && env == nullptr))
-        return EXECQ_EINVAL;
-    spec = {fn, env, read.drop, read.drop_result, read.name, read.env_size};
-    return EXECQ_OK;
-}
-
 // Apart from execq_submit, which has nothing to save for a task without a handle.
 [[gnu::noinline]] execq_status submit_node(Executor *executor, execq_fn fn, void *env, execq_future **out)
 {
     return guarded([=] { return submit_plain(*executor, fn, env, out); });
-}
-
-execq_status reject(execq_status status, execq_drop_fn drop, void *env)
-{
-    const CallbackScope scope;
-    call_drop(drop, env);
-    return status;
 }
 
 }  // namespace
@@ -121,8 +87,4 @@ execq_status execq_submit_many(execq_executor *executor, const execq_task_option
     return status;
 }
 
-int32_t execq_cancel_requested(void)
-{
-    const Worker *worker = Worker::current();
-    return worker != nullptr && worker->in_task() && worker->executor().stop_requested(worker->top_node()) ? 1 : 0;
-}
+int32_t execq_cancel_requested(void) { return running_task_is_to_stop() ? 1 : 0; }

@@ -1,4 +1,4 @@
-/* Configuration of the process: what a NULL executor stands for. */
+/* Configuration of the process: what a NULL executor stands for, and which loop is the main one. */
 #ifndef EXECQ_CONF_H
 #define EXECQ_CONF_H
 
@@ -9,17 +9,19 @@ extern "C" {
 #endif
 
 enum {
-    EXECQ_CONF_CLEAR_EXECUTOR = 1 /* forget the configured executor; an error together with one */
+    EXECQ_CONF_CLEAR_EXECUTOR = 1, /* forget the configured executor; an error together with one */
+    EXECQ_CONF_CLEAR_MAIN_LOOP = 2 /* forget the main loop; an error together with one */
 };
 
 typedef struct execq_conf {
     uint32_t struct_size;
     uint32_t flags;           /* EXECQ_CONF_CLEAR_… */
     execq_executor *executor; /* what NULL stands for from now on; NULL: keep the earlier one */
+    execq_loop *main_loop;    /* what execq_main_loop gives from now on; NULL: keep the earlier one */
 } execq_conf;
-#define EXECQ_CONF_INIT                       \
-    {                                         \
-        (uint32_t)sizeof(execq_conf), 0, NULL \
+#define EXECQ_CONF_INIT                             \
+    {                                               \
+        (uint32_t)sizeof(execq_conf), 0, NULL, NULL \
     }
 
 /* Configures the process. Unset fields keep their earlier value; EXECQ_CONF_CLEAR_… clears one. Submissions resolve
@@ -29,6 +31,12 @@ typedef struct execq_conf {
  * Errors: EXECQ_EINVAL (conf NULL, struct_size, clear and set together), EXECQ_ENOTSUP (flags, unknown bytes). On an
  *   error nothing changes. Since: 0.1. */
 EXECQ_API execq_status execq_init_conf(const execq_conf *conf);
+
+/* Finds the main loop: that of execq_init_conf.
+ * Ownership: the caller gets one reference in *out. Threads: any. Blocks: never. Order: none.
+ * Errors: EXECQ_EINVAL (out NULL), EXECQ_ECLOSED (none is configured). One that is detached meanwhile is still given;
+ *   what is submitted to it gets the same EXECQ_ECLOSED, so that one branch serves both. Since: 0.3. */
+EXECQ_API execq_status execq_main_loop(execq_loop **out);
 
 #ifdef __cplusplus
 }

@@ -19,9 +19,9 @@
  *    know are zero, else EXECQ_ENOTSUP; unknown flag bits are EXECQ_ENOTSUP. Strings are copied by the call.
  *  - "Threads: any" means any thread at any time, workers and callbacks of this library included.
  *  - No C++ exception leaves a function; one that leaves a task becomes that task's failure, one that leaves another
- *    callback is reported on stderr and dropped. A task's body may call pthread_exit: it fails with EXECQ_EEXITED, as do
- *    the tasks that it is nested in, and its thread is replaced. pthread_exit in any other callback, and longjmp out of
- *    any, is undefined.
+ *    callback is reported on stderr and dropped. A task's body on a worker may call pthread_exit: it fails with EXECQ_EEXITED,
+ *    as do the tasks that it is nested in, and its thread is replaced. pthread_exit in any other callback, and longjmp
+ *    out of any, is undefined.
  *  - Writes made before a submission are visible to the task; writes made by the task are visible to whoever sees it
  *    done. */
 #ifndef EXECQ_EXECQ_H

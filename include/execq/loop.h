@@ -1,4 +1,4 @@
-/* Loops: a caller's uv_loop_t, attached, so that completions reach its thread.
+/* Loops: a caller's uv_loop_t, attached, so that completions reach its thread, and work is lifted back onto it.
  *
  * libexecq never touches a caller's loop with its own libuv: a process may hold several copies, and they do not mix. It
  * uses the functions of the table given at attachment. C and C++ callers include execq/uv.h, whose execq_loop_attach
@@ -12,13 +12,13 @@
 #ifndef EXECQ_LOOP_H
 #define EXECQ_LOOP_H
 
+#include <execq/task.h>
 #include <execq/types.h>
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-struct uv_loop_s;
 struct uv_async_s;
 struct uv_handle_s;
 
@@ -58,8 +58,9 @@ EXECQ_API execq_status execq_uv_table_load(execq_uv_table *table, execq_symbol_f
  *   flags, unknown bytes), EXECQ_ENOMEM, EXECQ_EMFILE. Since: 0.1. */
 EXECQ_API execq_status execq_loop_attach_uv(struct uv_loop_s *loop, const execq_uv_table *table, execq_loop **out);
 
-/* Detaches a loop: delivers in order what is complete, withdraws the rest (their drops run here); nothing is delivered
- * after it returned. Run the loop once more (uv_run in any mode) before uv_loop_close.
+/* Detaches a loop: cancels the tasks that have not started (reason SHUTDOWN), delivers in order what is complete,
+ * withdraws the rest (their drops run here); nothing runs or is delivered after it returned. Asynchronous tasks that have
+ * started go on, but their cancel callbacks are not called any more. Run the loop once more (uv_run in any mode) before uv_loop_close.
  * Ownership: the caller's reference stays and must still be released.
  * Threads: loop thread only, also in a callback of the loop. Blocks: for the length of the callbacks that it delivers.
  * Order: that of completion. Errors: EXECQ_EINVAL (loop NULL), EXECQ_EALREADY (detached before). Since: 0.1. */
@@ -75,6 +76,47 @@ EXECQ_API execq_status execq_loop_hold(execq_loop *loop);
  * Ownership: none. Threads: any. Blocks: never. Order: none.
  * Errors: EXECQ_EINVAL (loop NULL, no hold left), EXECQ_ECLOSED (detached). Since: 0.1. */
 EXECQ_API execq_status execq_loop_unhold(execq_loop *loop);
+
+/* Runs fn(env) as a task on the loop's thread. Inside it execq_fail and execq_cancel_requested act on this task.
+ * Ownership: env as the options say (NULL: none). With out, the caller gets one reference to the future; with out NULL
+ *   the task is fire and forget. The loop is borrowed for the call.
+ * Threads: any; fn never runs inside this call. The loop stays alive until fn ran. From another thread than the loop's,
+ *   what keeps it alive has to reach it first: hold an otherwise idle loop (execq_loop_hold) while others submit.
+ * Blocks: never. Order: first in, first out, per loop, also with execq_loop_submit_async and execq_loop_call. A
+ *   detachment cancels what has not started.
+ * Errors: EXECQ_EINVAL (loop or fn NULL, struct_size, env_size without env), EXECQ_ENOTSUP (flags, unknown bytes),
+ *   EXECQ_ECLOSED (loop detached), EXECQ_ENOMEM. Since: 0.3. */
+EXECQ_API execq_status execq_loop_submit(execq_loop *loop, const execq_task_options *options, execq_fn fn, void *env,
+                                         execq_future **out);
+
+/* Calls start(promise, uv_loop, env) on the loop's thread, to begin work that completes the promise later; the future is
+ * done when the promise is. Until start is called the future is pending and can be canceled; from then on a cancellation
+ * is a request, see execq_promise_on_cancel.
+ * Ownership: start owns one reference of the promise, also where an exception leaves it; if the promise is open then, it
+ *   is rejected with EXECQ_EEXCEPTION. env as the options say, but it lives until the promise is completed, not only
+ *   until start returned: drop(env) runs before the future is done. *out as for execq_loop_submit.
+ * Threads: any; start never runs inside this call. The loop stays alive until the promise is completed.
+ * Blocks: never. Order: as execq_loop_submit. Errors: those of execq_loop_submit (start NULL: EXECQ_EINVAL). Since: 0.3. */
+EXECQ_API execq_status execq_loop_submit_async(execq_loop *loop, const execq_task_options *options,
+                                               execq_async_fn start, void *env, execq_future **out);
+
+/* Runs fn(env) on the loop's thread and waits for it.
+ * Ownership: env stays the caller's. *result (may be NULL) gets the value, which is the caller's.
+ * Threads: any but the loop's.
+ * Blocks: up to timeout_ns nanoseconds (negative: for ever; 0: only where fn begins at once) until fn has begun, and then
+ *   for as long as it runs.
+ * Order: as execq_loop_submit; done callbacks that are queued on this thread run first.
+ * Errors: EXECQ_EINVAL (loop or fn NULL), EXECQ_EFAILED (see execq_loop_call_error), EXECQ_ETIMEDOUT (fn never ran, nor
+ *   will), EXECQ_ECLOSED (loop detached), EXECQ_ECANCELED (detached meanwhile; fn never ran), EXECQ_ENOMEM,
+ *   EXECQ_EDEADLK before blocking: on the loop's thread, or while that thread is itself blocked in an execq_… wait.
+ * Since: 0.3. */
+EXECQ_API execq_status execq_loop_call(execq_loop *loop, execq_fn fn, void *env, int64_t timeout_ns, void **result);
+
+/* Why the calling thread's last execq_loop_call answered EXECQ_EFAILED. A task passes it on with
+ * `return execq_fail(execq_error_code(e), execq_error_message(e));`.
+ * Ownership: borrowed until the thread's next execq_loop_call, or its end; execq_error_retain keeps it longer.
+ * Threads: any. Blocks: never. Order: none. Errors: NULL if it answered anything else. Since: 0.3. */
+EXECQ_API const execq_error *execq_loop_call_error(void);
 
 /* Adds a reference.
  * Ownership: the caller owes one execq_loop_release. Threads: any. Blocks: never. Order: none.

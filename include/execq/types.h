@@ -39,6 +39,12 @@ typedef struct execq_error execq_error;
 /* A blocking task, run once on a worker. Returns 0 for success, with the value in *result (NULL before the call), or
  * any other code for failure; *result is then ignored. See execq_fail for a message, and EXECQ_ECANCELED in future.h. */
 typedef int32_t (*execq_fn)(void *env, void **result);
+/* An asynchronous task: called once on a loop's thread, with that loop, to begin work that completes the promise later.
+ * It owns one reference of the promise, also where an exception leaves it. */
+struct uv_loop_s;
+typedef void (*execq_async_fn)(execq_promise *promise, struct uv_loop_s *loop, void *env);
+/* Told that cancellation was requested. */
+typedef void (*execq_cancel_fn)(void *env);
 /* Told that a future is done; the future is borrowed for the call. */
 typedef void (*execq_done_fn)(execq_future *future, void *env);
 /* Ends the library's ownership of an env, a value or a tag. */

@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/thread_waits.h"
 #include "task/callbacks.h"
 #include "task/node.h"
 
@@ -68,6 +69,7 @@ void Cq::clear() const
 execq_status Cq::wait(Deadline deadline)
 {
     run_queued();
+    const ThreadWaits::Scope blocked;
     for (;;) {
         pollfd poll{fd_, POLLIN, 0};
         const std::int64_t left = deadline.never() ? 0 : deadline.left_ns();

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "execq/status.h"
+#include "sched/body.h"
 #include "task/callbacks.h"
 #include "task/node.h"
 
@@ -40,10 +41,10 @@ execq_status status_of_uv(int error)
 
 execq_status LoopPort::attach(uv_loop_s* loop, const execq_uv_table& table, LoopPort** out)
 {
-    auto* port = new (std::nothrow) LoopPort(table);
+    auto* port = new (std::nothrow) LoopPort(loop, table);
     if (port == nullptr)
         return EXECQ_ENOMEM;
-    const execq_status status = port->open(loop);
+    const execq_status status = port->open();
     if (status != EXECQ_OK) {
         delete port;
         return status;
@@ -52,18 +53,25 @@ execq_status LoopPort::attach(uv_loop_s* loop, const execq_uv_table& table, Loop
     return EXECQ_OK;
 }
 
-execq_status LoopPort::open(uv_loop_s* loop)
+LoopPort::~LoopPort()
+{
+    if (thread_waits_ != nullptr)
+        thread_waits_->release();
+}
+
+execq_status LoopPort::open()
 {
     void* memory = std::calloc(1, prefix + uv_.async_size);
     if (memory == nullptr)
         return EXECQ_ENOMEM;
     async_ = reinterpret_cast<uv_async_s*>(static_cast<char*>(memory) + prefix);
     port_of(async_) = this;
-    const int error = uv_.async_init(loop, async_, on_wake);
+    const int error = uv_.async_init(loop_, async_, on_wake);
     if (error != 0) {
         std::free(memory);
         return status_of_uv(error);
     }
+    note_thread();
     wake();  // see the top of the header
     return EXECQ_OK;
 }
@@ -77,9 +85,9 @@ execq_status LoopPort::detach()
         give_up(guest_unit);
         return EXECQ_EALREADY;
     }
-    loop_thread_.store(std::this_thread::get_id(), std::memory_order_seq_cst);
+    note_thread();
+    std::uint64_t over = cancel_tasks();  // whose completions here are then delivered
     collect(mailbox_.close());
-    std::uint64_t over = 0;
     while (!ready_.empty())
         over += run_ready(batch);
     withdraw_listed(nullptr);
@@ -120,7 +128,8 @@ void LoopPort::end_use()
         end_use_anywhere();
 }
 
-bool LoopPort::begin_use_anywhere()
+// By the caller: who wakes the loop in any case, after this.
+bool LoopPort::begin_use_anywhere(Wake how)
 {
     // seq_cst with work(): either we see the loop's new thread, or that thread sees us pending and stays referenced.
     const std::uint64_t before = uses_.fetch_add(1, std::memory_order_seq_cst);
@@ -130,7 +139,7 @@ bool LoopPort::begin_use_anywhere()
     }
     if (on_loop_thread())
         reference(true);
-    else if ((before & pending_mask) == 0)
+    else if ((before & pending_mask) == 0 && how == Wake::if_needed)
         wake();
     return true;
 }
@@ -161,7 +170,7 @@ void LoopPort::reference(bool wanted)
 execq_status LoopPort::hold()
 {
     const MutexLock lock(mutex_);
-    if (!begin_use_anywhere())  // another thread may end it before the batch ends
+    if (!begin_use_anywhere(Wake::if_needed))  // another thread may end it before the batch ends
         return EXECQ_ECLOSED;
     ++holds_;
     return EXECQ_OK;
@@ -210,7 +219,7 @@ void LoopPort::deliver(Registration& registration) noexcept
     } else if (post(registration)) {
         return;
     }
-    finish(registration, this);
+    refuse(registration, this);
 }
 
 void LoopPort::collect(Link* posted)
@@ -238,20 +247,105 @@ unsigned LoopPort::run_ready(unsigned limit)
     return count;
 }
 
+// ---- tasks ----
+
+execq_status LoopPort::submit(Node& node)
+{
+    const bool inside = working();  // whose batch ends with a look at what came
+    if (inside ? !begin_use() : !begin_use_anywhere(Wake::by_caller))
+        return EXECQ_ECLOSED;
+    switch (lifts_.push(node)) {
+    case LiftStack::Push::first:
+        if (!inside)
+            wake();
+        return EXECQ_OK;
+    case LiftStack::Push::later:
+        return EXECQ_OK;
+    case LiftStack::Push::closed:
+        break;
+    }
+    end_use();
+    return EXECQ_ECLOSED;
+}
+
+// Returns how many uses are over; one that an asynchronous task goes on with is not.
+unsigned LoopPort::run_tasks(unsigned limit)
+{
+    unsigned over = 0;
+    for (unsigned count = 0; count != limit; ++count) {
+        Node* node = tasks_.pop();
+        if (node == nullptr)
+            break;
+        const Node::Start start = node->start_taken();
+        if (start != Node::Start::lost && node->async()) {
+            run_start(*node, *this, loop_);
+            continue;
+        }
+        ++over;
+        if (start != Node::Start::lost)
+            run_body(*node, start);
+        else
+            node->release();
+    }
+    return over;
+}
+
+unsigned LoopPort::cancel_tasks()
+{
+    lifts_.close(tasks_);
+    const CallbackScope scope;
+    unsigned over = 0;
+    while (Node* node = tasks_.pop()) {
+        ++over;
+        if (node->try_claim_cancel(EXECQ_REASON_SHUTDOWN)) {
+            node->drop_env();
+            node->settle_canceled(Reference::give);
+            run_queued();
+        } else {
+            node->release();
+        }
+    }
+    return over;
+}
+
+bool LoopPort::thread_is_blocked()
+{
+    const MutexLock lock(mutex_);
+    return thread_waits_ != nullptr && thread_waits_->blocked();
+}
+
+// The caller is the loop's thread from now on.
+void LoopPort::note_thread()
+{
+    loop_thread_.store(std::this_thread::get_id(), std::memory_order_seq_cst);
+    if (ThreadWaits::is_mine(noted_waits_))
+        return;
+    ThreadWaits* mine = ThreadWaits::of_this_thread();
+    noted_waits_ = mine;
+    ThreadWaits* before = nullptr;
+    {
+        const MutexLock lock(mutex_);
+        before = std::exchange(thread_waits_, mine);
+    }
+    if (before != nullptr)
+        before->release();
+}
+
 void LoopPort::on_wake(uv_async_s* async) { port_of(async)->work(); }
 
 void LoopPort::work()
 {
     uses_.fetch_add(guest_unit, std::memory_order_relaxed);
-    loop_thread_.store(std::this_thread::get_id(), std::memory_order_seq_cst);
+    note_thread();
     collect(mailbox_.take_all([](Link& item) { node_of(static_cast<Registration&>(item)).prefetch_trail(); }));
+    lifts_.take_all(tasks_);
     if (abandoned_.load(std::memory_order_relaxed))
         detach();
     else
         run_batch();
     const std::uint64_t uses = uses_.load(std::memory_order_seq_cst);
     if ((uses & attached_unit) != 0) {  // not detached by one of the callbacks
-        if (!ready_.empty())
+        if (!ready_.empty() || !tasks_.empty() || !lifts_.empty())
             wake();
         reference((uses & pending_mask) != 0 || abandoned_.load(std::memory_order_relaxed));
     }
@@ -262,7 +356,8 @@ void LoopPort::run_batch()
 {
     LoopPort* const outer =
         std::exchange(this_thread.working_port, this);  // of another loop that a callback of ours runs
-    const std::uint64_t over = run_ready(batch);
+    std::uint64_t over = run_ready(batch);
+    over += run_tasks(batch);
     this_thread.working_port = outer;
     // One step for the whole batch: what it began less what is over; the word cannot reach 0, work() is a guest.
     uses_.fetch_add(std::exchange(begun_, 0) - over, std::memory_order_seq_cst);

@@ -1,10 +1,11 @@
-// Floor 3. A port onto a caller's uv loop: completions are posted by any thread and run on the loop's thread.
+// Floor 3. A port onto a caller's uv loop: completions and tasks are posted by any thread and run on the loop's thread.
 //
 // Life and keep-alive are one word, uses_: what is pending (registrations and holds) in its lower part, one unit for
 // being attached, one for the handles of the C surface together. At 0 the port is freed. While anything is pending the
 // loop must be kept alive, by a referenced uv handle; uv_ref belongs to the loop's thread, so a registration from
 // elsewhere pokes the loop, which refs itself. While a batch of callbacks runs, what they register is counted on the
-// side, and uses_ is written once, at the end of the batch.
+// side, and uses_ is written once, at the end of the batch. A task is one use until it has run, or, where it is an
+// asynchronous one, until its promise is completed.
 //
 // The handle starts referenced with a wake on its way: the first iteration tells which thread runs the loop, and only
 // then is the handle unreferenced. Without that, a registration on the attaching thread could race with a loop that is
@@ -16,7 +17,10 @@
 #include <thread>
 
 #include "base/mailbox.h"
+#include "base/thread_waits.h"
 #include "execq/loop.h"
+#include "flow/lift_stack.h"
+#include "task/node.h"
 #include "task/registration.h"
 #include "task/this_thread.h"
 
@@ -35,10 +39,18 @@ public:
     void retain() { handles_.fetch_add(1, std::memory_order_relaxed); }
     void release();
 
+    // Any thread. Has the task run on the loop's thread; takes a reference over where it answers EXECQ_OK, else
+    // EXECQ_ECLOSED.
+    execq_status submit(Node& node);
+    bool attached() const { return (uses_.load(std::memory_order_acquire) & attached_unit) != 0; }
+    bool on_loop_thread() const { return loop_thread_.load(std::memory_order_seq_cst) == std::this_thread::get_id(); }
+    // Any thread. True if the loop's thread is blocked in a wait of ours right now.
+    bool thread_is_blocked();
+
     bool begin_use() override
     {
         if (this_thread.working_port != this)
-            return begin_use_anywhere();
+            return begin_use_anywhere(Wake::if_needed);
         if (!attached())
             return false;
         ++begun_;
@@ -53,12 +65,12 @@ private:
     static constexpr std::uint64_t handles_unit = std::uint64_t{1} << 49;
     static constexpr std::uint64_t guest_unit = std::uint64_t{1} << 50;  // keeps the port for a call, not the loop
     static constexpr std::uint64_t pending_mask = attached_unit - 1;
-    static constexpr unsigned batch = 256;  // callbacks per wake, so that timers and sockets get their turn
+    static constexpr unsigned batch = 256;  // callbacks, and tasks, per wake, so that timers and sockets get their turn
 
-    explicit LoopPort(const execq_uv_table& table) : uv_(table) {}
-    ~LoopPort() override = default;
+    LoopPort(uv_loop_s* loop, const execq_uv_table& table) : uv_(table), loop_(loop) {}
+    ~LoopPort() override;
 
-    execq_status open(uv_loop_s* loop);
+    execq_status open();
     static void on_wake(uv_async_s* async);
     static void on_close(uv_handle_s* handle);
     uv_handle_s* handle() const { return reinterpret_cast<uv_handle_s*>(async_); }
@@ -67,20 +79,24 @@ private:
     bool post(Registration& registration);
     void collect(Link* posted);
     unsigned run_ready(unsigned limit);
+    unsigned run_tasks(unsigned limit);
+    unsigned cancel_tasks();
+    void note_thread();
     void work();
     void run_batch();
     bool working() const;
-    bool begin_use_anywhere();
+    enum class Wake { if_needed, by_caller };
+    bool begin_use_anywhere(Wake how);
     void end_use_anywhere();
-    bool attached() const { return (uses_.load(std::memory_order_acquire) & attached_unit) != 0; }
-    bool on_loop_thread() const { return loop_thread_.load(std::memory_order_seq_cst) == std::this_thread::get_id(); }
     void reference(bool wanted);
     void give_up(std::uint64_t units);
 
     const execq_uv_table uv_;
+    uv_loop_s* const loop_;
     uv_async_s* async_ = nullptr;  // owned, with a pointer to this port before it; freed by on_close
     // On lines of their own: workers write the one, the loop's thread looks at the other for each task.
     alignas(64) Mailbox<> mailbox_;
+    LiftStack lifts_;
 
     // See the top of the file. seq_cst where noted: it pairs with loop_thread_.
     alignas(64) std::atomic<std::uint64_t> uses_{attached_unit + handles_unit};
@@ -91,9 +107,13 @@ private:
     std::atomic<std::thread::id> loop_thread_{std::this_thread::get_id()};
     // Each is also counted in uses_; detach gives up what is left of them.
     std::uint32_t holds_ EXECQ_GUARDED_BY(mutex_) = 0;
+    // Of the loop's thread, with one reference; null where memory was out.
+    ThreadWaits* thread_waits_ EXECQ_GUARDED_BY(mutex_) = nullptr;
 
     // ---- the loop's thread only ----
     Fifo<Registration> ready_;
+    TaskFifo tasks_;
+    const ThreadWaits* noted_waits_ = nullptr;  // what thread_waits_ is
     bool referenced_ = true;
     // Uses begun during this batch, less those that ended in their own call; not yet in uses_.
     std::uint64_t begun_ = 0;

@@ -10,6 +10,7 @@
 
 #include "base/futex.h"
 #include "base/immortal.h"
+#include "base/thread_waits.h"
 #include "sched/cpus.h"
 #include "task/callbacks.h"
 
@@ -237,6 +238,7 @@ execq_status Executor::join(Deadline deadline)
     run_queued();
     if (!deadline.only_look() && roster_.threads() != 0)
         note_running();
+    const ThreadWaits::Scope blocked;
     const execq_status status = wait_for_threads(deadline);
     return status == EXECQ_OK ? join_last(deadline) : status;
 }

@@ -1,5 +1,7 @@
 #include "sched/wait.h"
 
+#include "base/thread_waits.h"
+#include "sched/body.h"
 #include "sched/executor.h"
 #include "sched/worker.h"
 #include "task/callbacks.h"
@@ -17,12 +19,13 @@ bool queued_here(Worker& worker, const Node& node)
     return node.phase() == Phase::pending && node.executor_id() == worker.executor().id();
 }
 
-// True if blocking on the node could never end: it is in our own frames, or it waits for a thread that cannot come.
-bool would_deadlock(Worker& worker, const Node& node)
+// True if blocking on the node could never end: we are inside of it, or it waits for a thread that cannot come.
+bool would_deadlock(Worker* worker, const Node& node)
 {
-    if (worker.is_running(node))
+    if (runs_on_this_thread(node))
         return true;
-    return queued_here(worker, node) && !worker.executor().secure_thread() && queued_here(worker, node);
+    return worker != nullptr && queued_here(*worker, node) && !worker->executor().secure_thread() &&
+           queued_here(*worker, node);
 }
 
 bool may_run_here(Worker& worker, const Node& node, Deadline deadline)
@@ -40,17 +43,19 @@ execq_status wait_for(Node& node, Deadline deadline)
         worker->executor().run_in_place(*worker, node);
     // Before the look: of two workers that are about to wait, one sees the other.
     const Worker::WaitScope waits(worker);
-    if (worker != nullptr && !deadline.only_look() && !node.done() && would_deadlock(*worker, node))
+    if (deadline.only_look() || node.done())
+        return block_on(node, deadline);
+    if (would_deadlock(worker, node))
         return EXECQ_EDEADLK;
+    const ThreadWaits::Scope blocked;
     return block_on(node, deadline);
 }
 
 execq_status wait_for_all(Node* const* nodes, std::size_t n, Deadline deadline)
 {
     // Before blocking on any: the body that runs here cannot end while it waits.
-    const Worker* worker = Worker::current();
-    for (std::size_t i = 0; i < n && worker != nullptr && !deadline.only_look(); ++i) {
-        if (worker->is_running(*nodes[i]))
+    for (std::size_t i = 0; i < n && !deadline.only_look(); ++i) {
+        if (runs_on_this_thread(*nodes[i]))
             return EXECQ_EDEADLK;
     }
     for (std::size_t i = 0; i < n; ++i) {
@@ -66,13 +71,14 @@ execq_status wait_for_any(Node* const* nodes, std::size_t n, Deadline deadline, 
     run_queued();
     Worker* worker = Worker::current();
     const Worker::WaitScope waits(worker);
-    if (worker != nullptr && !deadline.only_look()) {
-        bool hopeless = true;
-        for (std::size_t i = 0; i < n && hopeless; ++i)
-            hopeless = !nodes[i]->done() && would_deadlock(*worker, *nodes[i]);
-        if (hopeless)
-            return EXECQ_EDEADLK;
-    }
+    if (deadline.only_look())
+        return block_on_any(nodes, n, deadline, index);
+    bool hopeless = true;
+    for (std::size_t i = 0; i < n && hopeless; ++i)
+        hopeless = !nodes[i]->done() && would_deadlock(worker, *nodes[i]);
+    if (hopeless)
+        return EXECQ_EDEADLK;
+    const ThreadWaits::Scope blocked;
     return block_on_any(nodes, n, deadline, index);
 }
 

@@ -6,6 +6,7 @@
 #include <exception>
 
 #include "base/unwind.h"
+#include "sched/body.h"
 #include "sched/executor.h"
 #include "sched/failure.h"
 
@@ -14,15 +15,6 @@ namespace execq::core {
 namespace {
 
 constexpr std::size_t thread_name_size = 16;
-
-// Ends a task that returned EXECQ_ECANCELED after a request to stop.
-void settle_stopped(Node& node, Error* error, Reference reference)
-{
-    node.request_cancel(EXECQ_REASON_SHUTDOWN);  // names the reason where only the executor was asked
-    if (error != nullptr)
-        error->release();
-    node.settle_canceled(reference);
-}
 
 }  // namespace
 
@@ -162,17 +154,7 @@ void Worker::run(Node& node, Node::Start start, Reference reference)
     else if (code == 0)
         node.settle_value(value, reference);
     else
-        settle_failed(node, code, error, reference);
-}
-
-void Worker::settle_failed(Node& node, std::int32_t code, Error* error, Reference reference)
-{
-    if (code == EXECQ_ECANCELED && executor_.stop_requested(&node))
-        settle_stopped(node, error, reference);
-    else if (error != nullptr)
-        node.settle_error(error, reference);
-    else
-        node.settle_code(code, reference);
+        settle_failed(node, code, error, executor_.stop_requested(&node), reference);
 }
 
 bool Worker::is_running(const Node& node) const
@@ -186,7 +168,7 @@ bool Worker::is_running(const Node& node) const
 
 Node* Worker::top_node() const
 {
-    const Frame* top = top_.load(std::memory_order_relaxed);
+    const Frame* top = top_frame();
     return top != nullptr ? top->node : nullptr;
 }
 

@@ -130,6 +130,7 @@ public:
     bool in_task() const { return top_.load(std::memory_order_relaxed) != nullptr; }
     bool is_running(const Node& node) const;
     Node* top_node() const;
+    const Frame* top_frame() const { return top_.load(std::memory_order_relaxed); }
     // The bytes of stack below the caller's frame.
     std::size_t stack_left() const;
 
@@ -220,7 +221,6 @@ private:
 
     static void* thread_main(void* argument);
     void work();
-    void settle_failed(Node& node, std::int32_t code, Error* error, Reference reference);
     void note_stack();
     void name_thread() const;
 

@@ -53,13 +53,21 @@ void call_done(execq_done_fn done, Node& node, void* env)
     guarded("done", [&] { done(future_of(&node), env); });
 }
 
+void call_cancel(execq_cancel_fn cancel, void* env)
+{
+    guarded("cancel", [&] { cancel(env); });
+}
+
 void run_now(Registration& registration, Port* port)
 {
-    Node& node = node_of(registration);
-    const HeapRegistration* heap = heap_of(registration);
-    call_done(registration.done, node, registration.env);
-    if (heap != nullptr)
-        call_drop(heap->drop, registration.env);
+    HeapRegistration* heap = heap_of(registration);
+    if (heap != nullptr && heap->cancels) {
+        heap->node->end_cancel_callback(*heap, true);
+    } else {
+        call_done(registration.done, node_of(registration), registration.env);
+        if (heap != nullptr)
+            call_drop(heap->drop, registration.env);
+    }
     finish(registration, port);
 }
 

@@ -30,8 +30,9 @@ void run_now(Registration& registration, Port* port);
 // What is queued on this thread, from inside a wait.
 void run_queued();
 
-// A user's drop or done; an exception that leaves it is reported on stderr and dropped.
+// A user's drop, done or cancel; an exception that leaves it is reported on stderr and dropped.
 void call_drop(execq_drop_fn drop, void* env);
 void call_done(execq_done_fn done, Node& node, void* env);
+void call_cancel(execq_cancel_fn cancel, void* env);
 
 }  // namespace execq::core

@@ -14,7 +14,6 @@ namespace execq::core {
 
 namespace {
 
-constexpr std::size_t cache_line = 64;
 constexpr std::size_t env_alignment = alignof(std::max_align_t);
 
 constexpr std::size_t rounded(std::size_t size, std::size_t to) { return (size + to - 1) / to * to; }
@@ -35,10 +34,15 @@ private:
 
 // ---- making and freeing ----
 
-// One allocation: the node, its Extension, the copy of env, the name.
 Node* Node::make_extended(std::uint64_t word, const TaskSpec& spec)
 {
-    const std::size_t env_at = rounded(cache_line + sizeof(Extension), env_alignment);
+    return make_behind(word, spec, reinterpret_cast<std::uintptr_t>(spec.fn), 0);
+}
+
+// One allocation: the node, its Extension, what a promise has besides, the copy of env, the name.
+Node* Node::make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t body, std::size_t part_size)
+{
+    const std::size_t env_at = rounded(cache_line + sizeof(Extension) + part_size, env_alignment);
     const std::size_t env_size = spec.env_size;
     const std::size_t name_size = spec.name != nullptr ? std::strlen(spec.name) + 1 : 0;
     if (env_size > std::numeric_limits<std::size_t>::max() / 2 - env_at - name_size)
@@ -53,7 +57,7 @@ Node* Node::make_extended(std::uint64_t word, const TaskSpec& spec)
     extension->drop_result = spec.drop_result;
     if (spec.name != nullptr)
         extension->name = static_cast<char*>(std::memcpy(memory + env_at + env_size, spec.name, name_size));
-    return new (memory) Node(word | extended_flag, spec.fn, env);
+    return new (memory) Node(word | extended_flag, body, env);
 }
 
 Node::Extension& Node::extension() const
@@ -62,12 +66,10 @@ Node::Extension& Node::extension() const
     return *std::launder(reinterpret_cast<Extension*>(behind));
 }
 
-Node* Node::make_promise(execq_drop_fn drop_result, const char* name)
+Node::PromisePart& Node::promise() const
 {
-    TaskSpec spec;
-    spec.drop_result = drop_result;
-    spec.name = name;
-    return make_extended(2 * one_reference | static_cast<std::uint64_t>(Phase::running), spec);
+    auto* behind = reinterpret_cast<char*>(const_cast<Node*>(this)) + cache_line + sizeof(Extension);
+    return *std::launder(reinterpret_cast<PromisePart*>(behind));
 }
 
 void Node::discard() { free_memory(state_.load(std::memory_order_relaxed)); }
@@ -226,23 +228,6 @@ bool Node::announce_lot_waiter()
 {
     std::uint64_t whole = 0;
     return set_flag(lot_flag, whole);
-}
-
-// ---- promises ----
-
-void Node::retain_promise() { extension().promise_references.fetch_add(1, std::memory_order_relaxed); }
-
-void Node::release_promise()
-{
-    if (extension().promise_references.fetch_sub(1, std::memory_order_acq_rel) != 1)
-        return;
-    if (try_claim_promise()) {
-        if (cancel_requested())
-            settle_canceled();
-        else
-            settle_code(EXECQ_EBROKEN);
-    }
-    release();
 }
 
 }  // namespace execq::core

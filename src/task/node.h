@@ -6,6 +6,9 @@
 //      └─────try_claim_cancel()────► settling ──settle()──► canceled
 //   running ──try_claim_promise()──► settling ──settle()──► ok | failed | canceled       (promises start as running)
 //
+// An asynchronous task is task and promise at once: pending like a task; try_start() is followed by its start function,
+// and from there on it is a promise, whose holders share the reference that the queue had (task/promise.cc).
+//
 // Whoever wins one of the try_… steps is the only one to touch fn, env and the outcome until settle() publishes them.
 // settle() is called exactly once; after it the outcome is immutable but for `taken` and the error's materialisation.
 //
@@ -73,6 +76,10 @@ public:
     }
     // One reference for all holders of the promise together, and one for the future.
     static Node* make_promise(execq_drop_fn drop_result, const char* name);
+    // An asynchronous task: `start` takes the place of spec.fn. The executor's reference becomes that of the holders of
+    // the promise when it starts.
+    static Node* make_async(const TaskSpec& spec, execq_async_fn start, std::uint32_t future_references,
+                            std::uint16_t executor_id = 0);
 
     // ---- references (any thread) ----
     void retain() { state_.fetch_add(one_reference, std::memory_order_relaxed); }
@@ -137,7 +144,8 @@ public:
     }
     [[nodiscard]] bool try_claim_cancel(std::int32_t reason);
     [[nodiscard]] bool try_claim_promise() { return move(Phase::running, Phase::settling); }
-    // Asks to stop; the first reason stays. False if the node is done, or about to be.
+    // Asks to stop; the first reason stays. False if the node is done, or about to be. Calls nothing: tell_cancel() has
+    // to follow, by somebody who holds a reference and no lock.
     bool request_cancel(std::int32_t reason);
 
     // Winner of try_start() only.
@@ -185,9 +193,37 @@ public:
     // From now on settle() tells the wait lot; false if the node is done.
     [[nodiscard]] bool announce_lot_waiter();
 
-    // ---- promise holders (any thread; promise nodes only) ----
+    // ---- asynchronous tasks (task/promise.cc) ----
+    bool async() const { return (state_.load(std::memory_order_relaxed) & async_flag) != 0; }
+    // Winner of try_start() only, before the start function: names the loop that it runs on, with one use of it, which
+    // the promise gives up when it is completed.
+    void enter_place(Port& place) { promise().place = &place; }
+    // Winner of try_start() only.
+    execq_async_fn start_fn() const
+    {
+        return reinterpret_cast<execq_async_fn>(outcome_.load(std::memory_order_relaxed));
+    }
+
+    // ---- promise holders (any thread; promises, and asynchronous tasks that have started; task/promise.cc) ----
     void retain_promise();
+    // The last one breaks an open promise, or cancels it where that was asked for.
     void release_promise();
+    // Complete the future; false if it was completed before. What the promise owns, its env and its cancel callback, has
+    // ended before the future is done. reject() takes the error (null: the code says it all) in any case.
+    [[nodiscard]] bool resolve(void* value);
+    bool reject(std::int32_t code, Error* error);
+    // Has cancel(env) called once if cancellation is, or was, asked for while the promise is open. EXECQ_OK,
+    // EXECQ_EALREADY (completed, or there is one), EXECQ_ENOMEM; takes env over only where it answers EXECQ_OK.
+    execq_status hook_cancel(execq_cancel_fn cancel, void* cancel_env, execq_drop_fn drop);
+    // Any thread with a reference, after request_cancel(): hands the cancel callback to where it runs.
+    void tell_cancel()
+    {
+        constexpr std::uint64_t both = hooked_flag | cancel_flag;
+        if ((state_.load(std::memory_order_acquire) & both) == both)
+            send_cancel_callback();
+    }
+    // The end of a cancel callback's record on its way: calls it if it is wanted and the promise still open.
+    void end_cancel_callback(HeapRegistration& record, bool wanted);
 
     static bool is_done(Phase phase) { return phase >= Phase::ok; }
 
@@ -197,10 +233,19 @@ private:
         execq_drop_fn drop = nullptr;
         execq_drop_fn drop_result = nullptr;
         const char* name = "";
-        // Holders of the promise, counted apart from the node's references; only for promises.
-        std::atomic<std::uint32_t> promise_references{1};
+    };
+    // What a promise has besides; behind the Extension.
+    struct PromisePart {
+        // Holders of the promise, counted apart from the node's references.
+        std::atomic<std::uint32_t> references{1};
+        // The loop that the start function ran on, with one use; null where there is none. Written before the first
+        // holder gets the promise.
+        Port* place = nullptr;
+        // The cancel callback's record and its stage; see promise.cc. Written by every holder and by who cancels.
+        std::atomic<std::uintptr_t> cancel{0};
     };
 
+    static constexpr std::size_t cache_line = 64;
     static constexpr std::uint64_t phase_mask = 0x7;
     static constexpr std::uint64_t cancel_flag = 1U << 3;       // set by request_cancel and try_claim_cancel
     static constexpr unsigned reason_shift = 4;                 // three bits, set together with cancel_flag
@@ -210,6 +255,8 @@ private:
     static constexpr std::uint64_t extended_flag = 1U << 10;    // an Extension follows; set by the maker
     static constexpr std::uint64_t registered_flag = 1U << 11;  // somebody registered a completion; set by them
     static constexpr std::uint64_t preset_flag = 1U << 12;      // the maker did; set by the maker
+    static constexpr std::uint64_t async_flag = 1U << 13;       // the body is an execq_async_fn; set by the maker
+    static constexpr std::uint64_t hooked_flag = 1U << 14;      // there is a cancel callback; set by hook_cancel
     static constexpr unsigned executor_shift = 16;              // 16 bits, set by the maker
     static constexpr unsigned reference_shift = 32;
     static constexpr std::uint64_t one_reference = std::uint64_t{1} << reference_shift;
@@ -217,8 +264,7 @@ private:
     // completions_: these, or the address of a Port (inside one; no port: inside_done), or of a HeapRegistration | 1.
     static constexpr std::uintptr_t empty = 0, busy = 2, inside_done = 4, closed = 6, chain_bit = 1;
 
-    Node(std::uint64_t word, execq_fn body, void* body_env)
-        : state_(word), outcome_(reinterpret_cast<std::uintptr_t>(body))
+    Node(std::uint64_t word, std::uintptr_t body, void* body_env) : state_(word), outcome_(body)
     {
         Registration::next = static_cast<Link*>(body_env);
     }
@@ -232,9 +278,11 @@ private:
     static Node* make_plain(std::uint64_t word, execq_fn fn, void* env)
     {
         void* memory = node_pool::allocate();
-        return memory != nullptr ? new (memory) Node(word, fn, env) : nullptr;
+        return memory != nullptr ? new (memory) Node(word, reinterpret_cast<std::uintptr_t>(fn), env) : nullptr;
     }
     static Node* make_extended(std::uint64_t word, const TaskSpec& spec);
+    // The body and what follows the Extension are the caller's to set.
+    static Node* make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t body, std::size_t part_size);
     void call_extension_drop();
     static Phase phase_of(std::uint64_t word) { return static_cast<Phase>(word & phase_mask); }
     static std::uint64_t with_phase(std::uint64_t word, Phase phase)
@@ -247,6 +295,11 @@ private:
     }
     bool extended() const { return (state_.load(std::memory_order_relaxed) & extended_flag) != 0; }
     Extension& extension() const;
+    PromisePart& promise() const;
+    bool begin_completion();
+    void leave_place();
+    void send_cancel_callback();
+    void close_cancel_slot();
     bool move(Phase from, Phase to);
     bool set_flag(std::uint64_t flag, std::uint64_t& word);
     void settle(Phase phase, std::uintptr_t outcome, Reference reference)

@@ -26,6 +26,16 @@ void finish(Registration& registration, Port* port)
         port->end_use();
 }
 
+void refuse(Registration& registration, Port* port)
+{
+    HeapRegistration* heap = heap_of(registration);
+    if (heap != nullptr && heap->cancels) {
+        const CallbackScope scope;
+        heap->node->end_cancel_callback(*heap, false);
+    }
+    finish(registration, port);
+}
+
 bool Port::take_back(HeapRegistration& registration)
 {
     const MutexLock lock(mutex_);

@@ -5,6 +5,9 @@
 //
 // A node has room for one registration inside itself. Others, and those that carry a drop or a queue's tag, are
 // HeapRegistrations in a chain; those with a port are also listed by that port, so that it can withdraw them.
+//
+// A promise's cancel callback is a HeapRegistration too, in no chain and on no list: it travels to the loop's thread like
+// a completion. So a port is all that a loop has to be for asynchronous tasks to run there.
 #pragma once
 
 #include <atomic>
@@ -38,6 +41,7 @@ struct alignas(16) HeapRegistration : Registration, Hook {
     bool listed = false;                // in the port's list; under the port's mutex once published
     bool completed = false;             // done, but its port could take nothing any more; under the port's mutex
     bool withdrawn = false;             // drop has run; the node still has to let go; under the port's mutex
+    bool cancels = false;               // a cancel callback, which `done` holds; see promise.cc
 };
 
 // What a caller of register_completion asks for. With a port, done runs on its thread (or the tag lands in its queue).
@@ -105,5 +109,7 @@ Node& node_of(Registration& registration);
 
 // Gives up a registration that is over: its node's reference, its memory, and its use of the port (null: it has none).
 void finish(Registration& registration, Port* port);
+// The same for one that its port can take no more, and which is on no list.
+void refuse(Registration& registration, Port* port);
 
 }  // namespace execq::core

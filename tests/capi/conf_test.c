@@ -1,5 +1,7 @@
-/* What a NULL executor stands for: explicit, else configured, else the library's own. */
+/* What a NULL executor stands for: explicit, else configured, else the library's own; and the main loop. */
 #include "capi.h"
+
+#include "uv_loop.h"
 
 #include <sched.h>
 
@@ -174,7 +176,7 @@ static void a_refused_configuration_changes_nothing(void **state)
     assert_status(configure(configured, 0), EXECQ_OK);
     assert_status(execq_init_conf(NULL), EXECQ_EINVAL);
     assert_status(configure(other, EXECQ_CONF_CLEAR_EXECUTOR), EXECQ_EINVAL);
-    assert_status(configure(other, 2), EXECQ_ENOTSUP);
+    assert_status(configure(other, 4), EXECQ_ENOTSUP);
     assert_status(configure(NULL, EXECQ_CONF_CLEAR_EXECUTOR | 0x80000000U), EXECQ_ENOTSUP);
     execq_conf conf = EXECQ_CONF_INIT;
     conf.executor = other;
@@ -196,6 +198,104 @@ static void null_resolves_to_a_configured_executor_even_if_it_is_closed(void **s
     assert_status(configure(NULL, EXECQ_CONF_CLEAR_EXECUTOR), EXECQ_OK);
     finish(spawn(NULL, do_nothing, NULL));
     pool_end(configured);
+}
+
+static execq_status configure_loop(execq_loop *loop, uint32_t flags)
+{
+    execq_conf conf = EXECQ_CONF_INIT;
+    conf.main_loop = loop;
+    conf.flags = flags;
+    return execq_init_conf(&conf);
+}
+
+static void check_main_loop_is(execq_loop *expected)
+{
+    execq_loop *loop = NULL;
+    assert_status(execq_main_loop(&loop), EXECQ_OK);
+    assert_ptr_equal(loop, expected);
+    execq_loop_release(loop);
+}
+
+static void there_is_no_main_loop_unless_one_is_configured(void **state)
+{
+    (void)state;
+    execq_loop *loop = UNTOUCHED;
+    assert_status(execq_main_loop(&loop), EXECQ_ECLOSED);
+    assert_status(execq_main_loop(NULL), EXECQ_EINVAL);
+    assert_ptr_equal(loop, UNTOUCHED);
+}
+
+static void the_main_loop_is_kept_until_it_is_replaced_or_cleared(void **state)
+{
+    (void)state;
+    execq_loop *loop = UNTOUCHED;
+    attached first;
+    attached second;
+    attached_open(&first);
+    attached_open(&second);
+    execq_executor *configured = named("configured");
+    assert_status(configure_loop(first.port, 0), EXECQ_OK);
+    check_main_loop_is(first.port);
+    assert_status(configure(configured, 0), EXECQ_OK); /* the one leaves the other alone */
+    check_main_loop_is(first.port);
+    assert_status(configure_loop(second.port, 0), EXECQ_OK);
+    check_main_loop_is(second.port);
+    check_default_is(configured);
+    assert_status(configure_loop(first.port, EXECQ_CONF_CLEAR_MAIN_LOOP), EXECQ_EINVAL);
+    assert_status(configure_loop(NULL, 0), EXECQ_OK);
+    check_main_loop_is(second.port);
+    assert_status(configure_loop(NULL, EXECQ_CONF_CLEAR_MAIN_LOOP | EXECQ_CONF_CLEAR_EXECUTOR), EXECQ_OK);
+    assert_status(execq_main_loop(&loop), EXECQ_ECLOSED);
+    assert_ptr_equal(loop, UNTOUCHED);
+    check_default_is(library_default);
+    pool_end(configured);
+    attached_close(&first);
+    attached_close(&second);
+}
+
+static void the_main_loop_is_retained(void **state)
+{
+    (void)state;
+    execq_loop *loop = NULL;
+    attached a;
+    attached_open(&a);
+    assert_status(configure_loop(a.port, 0), EXECQ_OK);
+    execq_loop_release(a.port);
+    assert_int_equal(uv_run(&a.loop, UV_RUN_DEFAULT), 0);
+    assert_status(execq_main_loop(&loop), EXECQ_OK);
+    assert_status(execq_loop_submit(loop, NULL, do_nothing, NULL, NULL), EXECQ_OK); /* still attached */
+    assert_int_equal(uv_run(&a.loop, UV_RUN_DEFAULT), 0);
+    assert_status(execq_loop_detach(loop), EXECQ_OK);
+    check_main_loop_is(loop); /* what is detached is still given, and refuses */
+    assert_status(execq_loop_submit(loop, NULL, do_nothing, NULL, NULL), EXECQ_ECLOSED);
+    assert_status(configure_loop(NULL, EXECQ_CONF_CLEAR_MAIN_LOOP), EXECQ_OK);
+    execq_loop_release(loop);
+    attached_close_loop(&a);
+}
+
+/* The struct of the first version, without main_loop. */
+static void a_caller_with_the_first_size_leaves_the_main_loop_alone(void **state)
+{
+    (void)state;
+    struct {
+        uint32_t struct_size;
+        uint32_t flags;
+        execq_executor *executor;
+        void *behind; /* not the library's to read */
+    } first = {offsetof(execq_conf, main_loop), 0, NULL, UNTOUCHED};
+    attached a;
+    attached_open(&a);
+    assert_int_equal(first.struct_size, 16);
+    assert_status(configure_loop(a.port, 0), EXECQ_OK);
+    first.executor = library_default;
+    assert_status(execq_init_conf((const execq_conf *)&first), EXECQ_OK);
+    check_main_loop_is(a.port);
+    first.executor = NULL;
+    first.flags = EXECQ_CONF_CLEAR_EXECUTOR | EXECQ_CONF_CLEAR_MAIN_LOOP;
+    assert_status(execq_init_conf((const execq_conf *)&first), EXECQ_OK);
+    first.struct_size = 15;
+    assert_status(execq_init_conf((const execq_conf *)&first), EXECQ_EINVAL);
+    attached_close(&a);
 }
 
 static atomic_int stop;
@@ -237,6 +337,10 @@ int main(void)
         cmocka_unit_test(what_is_configured_is_retained),
         cmocka_unit_test(a_refused_configuration_changes_nothing),
         cmocka_unit_test(null_resolves_to_a_configured_executor_even_if_it_is_closed),
+        cmocka_unit_test(there_is_no_main_loop_unless_one_is_configured),
+        cmocka_unit_test(the_main_loop_is_kept_until_it_is_replaced_or_cleared),
+        cmocka_unit_test(the_main_loop_is_retained),
+        cmocka_unit_test(a_caller_with_the_first_size_leaves_the_main_loop_alone),
         cmocka_unit_test(submissions_race_safely_with_configuration),
     };
     return cmocka_run_group_tests_name("capi.conf", tests, find_library_default, release_library_default);

@@ -111,7 +111,7 @@ static void conf_follows_the_rules(void **state)
     (void)state;
     GROWN(execq_conf) conf = {.bytes = {0}};
     conf.known = (execq_conf)EXECQ_CONF_INIT;
-    check_rules(read_conf, &conf, sizeof conf.known, 1);
+    check_grown(read_conf, &conf, offsetof(execq_conf, main_loop), sizeof conf.known, 2);
 }
 
 /* Counts what the submissions below drop; each of them must drop exactly what it was given. */

@@ -1,0 +1,37 @@
+#include "base/thread_waits.h"
+
+#include <new>
+#include <utility>
+
+namespace execq::core {
+
+thread_local ThreadWaits::Holder ThreadWaits::holder_;
+
+ThreadWaits::Holder::~Holder()
+{
+    if (ThreadWaits* record = std::exchange(mine_, nullptr))
+        record->release();
+}
+
+// Where the thread is past the end of its thread-locals, the caller's reference is the only one to be: nothing releases
+// another. `registered` is then still set, as the holder is not destroyed twice.
+ThreadWaits* ThreadWaits::of_this_thread()
+{
+    ThreadWaits* record = mine_;
+    if (record == nullptr) {
+        record = new (std::nothrow) ThreadWaits;
+        if (record == nullptr || std::exchange(holder_.registered, true))
+            return record;
+        mine_ = record;
+    }
+    record->references_.fetch_add(1, std::memory_order_relaxed);
+    return record;
+}
+
+void ThreadWaits::release()
+{
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+        delete this;
+}
+
+}  // namespace execq::core

@@ -1,0 +1,146 @@
+#include "sched/body.h"
+
+#include <exception>
+
+#include "base/unwind.h"
+#include "sched/executor.h"
+#include "sched/failure.h"
+#include "sched/worker.h"
+
+namespace execq::core {
+
+namespace {
+
+// A body that this thread is inside of. On a worker's thread these and the worker's frames are nested in one another:
+// a task may run a loop of its own, whose bodies wait for other tasks in place.
+class BodyScope {
+public:
+    explicit BodyScope(const Node& node) : node_(node), frame_(worker_frame()), outer_(innermost_) { innermost_ = this; }
+    ~BodyScope() { innermost_ = outer_; }
+    BodyScope(const BodyScope&) = delete;
+    BodyScope& operator=(const BodyScope&) = delete;
+
+    static const BodyScope* innermost() { return innermost_; }
+    const Node& node() const { return node_; }
+    const BodyScope* outer() const { return outer_; }
+    // Nothing that the worker runs is inside of it.
+    bool on_top() const { return frame_ == worker_frame(); }
+
+private:
+    static const Frame* worker_frame()
+    {
+        const Worker* worker = Worker::current();
+        return worker != nullptr ? worker->top_frame() : nullptr;
+    }
+
+    static inline thread_local constinit const BodyScope* innermost_ = nullptr;
+    const Node& node_;
+    const Frame* const frame_;  // the worker's when it began
+    const BodyScope* const outer_;
+};
+
+bool body_on_top() { return BodyScope::innermost() != nullptr && BodyScope::innermost()->on_top(); }
+
+// Ends a task that returned EXECQ_ECANCELED after a request to stop.
+void settle_stopped(Node& node, Error* error, Reference reference)
+{
+    node.request_cancel(EXECQ_REASON_SHUTDOWN);  // names the reason where only the executor was asked
+    if (error != nullptr)
+        error->release();
+    node.settle_canceled(reference);
+}
+
+}  // namespace
+
+void say_failure(std::int32_t code, const char* message)
+{
+    Worker* worker = Worker::current();
+    if (body_on_top())
+        set_failure(code, message);
+    else if (worker != nullptr && worker->in_task())
+        worker->say_failure(code, message);
+}
+
+bool running_task_is_to_stop()
+{
+    if (body_on_top())
+        return BodyScope::innermost()->node().cancel_requested();
+    const Worker* worker = Worker::current();
+    return worker != nullptr && worker->in_task() && worker->executor().stop_requested(worker->top_node());
+}
+
+bool runs_on_this_thread(const Node& node)
+{
+    for (const BodyScope* body = BodyScope::innermost(); body != nullptr; body = body->outer()) {
+        if (&body->node() == &node)
+            return true;
+    }
+    const Worker* worker = Worker::current();
+    return worker != nullptr && worker->is_running(node);
+}
+
+void settle_failed(Node& node, std::int32_t code, Error* error, bool asked_to_stop, Reference reference)
+{
+    if (code == EXECQ_ECANCELED && asked_to_stop)
+        settle_stopped(node, error, reference);
+    else if (error != nullptr)
+        node.settle_error(error, reference);
+    else
+        node.settle_code(code, reference);
+}
+
+void run_body(Node& node, Node::Start start)
+{
+    const bool plain = start == Node::Start::alone;
+    void* value = nullptr;
+    std::int32_t code = 0;
+    Error* error = nullptr;
+    try {
+        const BodyScope body(node);
+        const FailureScope failure;
+        code = node.fn()(node.task_env(), &value);
+        if (code != 0)
+            error = FailureScope::take(code);
+    } catch (const std::exception& exception) {
+        code = EXECQ_EEXCEPTION;
+        error = Error::make(code, exception.what());
+    } catch (...) {
+        if (is_thread_exit()) {
+            node.drop_env();
+            node.settle_code(EXECQ_EEXITED, Reference::give);
+            throw;
+        }
+        code = EXECQ_EEXCEPTION;
+    }
+    if (!plain)
+        node.drop_env();
+    if (plain && code == 0)
+        node.free_alone();
+    else if (code == 0)
+        node.settle_value(value, Reference::give);
+    else
+        settle_failed(node, code, error, node.cancel_requested(), Reference::give);
+}
+
+void run_start(Node& node, Port& place, uv_loop_s* loop)
+{
+    node.enter_place(place);
+    node.retain_promise();  // so that who throws, and with that gives its own up, does not break the promise first
+    try {
+        const BodyScope body(node);
+        const FailureScope failure;
+        node.start_fn()(promise_of(&node), loop, node.task_env());
+    } catch (const std::exception& exception) {
+        node.reject(EXECQ_EEXCEPTION, Error::make(EXECQ_EEXCEPTION, exception.what()));
+    } catch (...) {
+        if (is_thread_exit()) {
+            node.reject(EXECQ_EEXITED, nullptr);
+            node.release_promise();
+            throw;
+        }
+        node.reject(EXECQ_EEXCEPTION, nullptr);
+    }
+    node.release_promise();
+}
+
+}  // namespace execq::core

@@ -1,0 +1,30 @@
+// Floor 2. Running bodies on threads that are no workers of the task's executor, and what "the running task" means on any
+// thread: the innermost body, of a worker's frame or of one of these.
+#pragma once
+
+#include <cstdint>
+
+#include "task/node.h"
+
+struct uv_loop_s;
+
+namespace execq::core {
+
+// Names the failure of the task that runs on this thread, innermost; nothing outside of all.
+void say_failure(std::int32_t code, const char* message);
+// True if that task was asked to stop.
+bool running_task_is_to_stop();
+// True for each task that the caller is inside of.
+bool runs_on_this_thread(const Node& node);
+
+// Runs a task that the caller has started, to its end; takes the caller's reference.
+void run_body(Node& node, Node::Start start);
+
+// Calls the start function of an asynchronous task that the caller has started. The caller's reference becomes that of
+// the promise's holders, and its use of the place that of the promise.
+void run_start(Node& node, Port& place, uv_loop_s* loop);
+
+// The end of a task that returned a code other than 0, with what it said about it (may be null; taken).
+void settle_failed(Node& node, std::int32_t code, Error* error, bool asked_to_stop, Reference reference);
+
+}  // namespace execq::core

@@ -1,0 +1,265 @@
+// Node's part that belongs to the holders of a promise, of execq_promise_new or of an asynchronous task.
+//
+// The cancel callback is a record that hook_cancel() makes and the slot PromisePart::cancel names, with its stage:
+//
+//   none ──hook_cancel()──► armed ──send_cancel_callback()──► sending ──► posted ──end_cancel_callback()──► running
+//
+// and from armed, posted and running to closed. Who completes the promise closes the slot first: an armed record is
+// then his to drop and free, a posted one that of the thread it is posted to, and a running one he waits for, unless
+// he is called by it. So no callback begins or goes on after the promise was completed, and its drop runs once.
+//
+// Whether there is a callback is a flag in the node's state word, so that of hook_cancel() and a request, and of
+// hook_cancel() and a completion, one sees the other, and that a promise without one pays nothing.
+#include <new>
+
+#include "base/atomics.h"
+#include "base/futex.h"
+#include "base/thread_waits.h"
+#include "task/callbacks.h"
+#include "task/node.h"
+
+namespace execq::core {
+
+namespace {
+
+// In the low bits of the slot; records are aligned to 16. Waited: somebody sleeps until a running callback has ended.
+constexpr std::uintptr_t none = 0, armed = 1, sending = 2, posted = 3, running = 4, closed = 5, waited = 8;
+constexpr std::uintptr_t stage_mask = 7, record_mask = ~std::uintptr_t{15};
+
+HeapRegistration& record_in(std::uintptr_t slot) { return *reinterpret_cast<HeapRegistration*>(slot & record_mask); }
+
+// `done` is a room for the function only; it is called as what it is.
+execq_done_fn as_done(execq_cancel_fn fn)
+{
+    return reinterpret_cast<execq_done_fn>(reinterpret_cast<void (*)()>(fn));
+}
+execq_cancel_fn as_cancel(execq_done_fn done)
+{
+    return reinterpret_cast<execq_cancel_fn>(reinterpret_cast<void (*)()>(done));
+}
+
+// The cancel callbacks that this thread is inside of.
+class CancelScope {
+public:
+    explicit CancelScope(const Node& node) : node_(node), outer_(innermost_) { innermost_ = this; }
+    ~CancelScope() { innermost_ = outer_; }
+    CancelScope(const CancelScope&) = delete;
+    CancelScope& operator=(const CancelScope&) = delete;
+
+    static bool inside(const Node& node)
+    {
+        for (const CancelScope* scope = innermost_; scope != nullptr; scope = scope->outer_) {
+            if (&scope->node_ == &node)
+                return true;
+        }
+        return false;
+    }
+
+private:
+    static inline thread_local constinit const CancelScope* innermost_ = nullptr;
+    const Node& node_;
+    const CancelScope* const outer_;
+};
+
+}  // namespace
+
+// ---- making ----
+
+Node* Node::make_promise(execq_drop_fn drop_result, const char* name)
+{
+    TaskSpec spec;
+    spec.drop_result = drop_result;
+    spec.name = name;
+    Node* node = make_behind(2 * one_reference | static_cast<std::uint64_t>(Phase::running), spec, 0,
+                             sizeof(PromisePart));
+    if (node != nullptr)
+        new (&node->promise()) PromisePart;
+    return node;
+}
+
+Node* Node::make_async(const TaskSpec& spec, execq_async_fn start, std::uint32_t future_references,
+                       std::uint16_t executor_id)
+{
+    Node* node = make_behind(first_word(future_references, executor_id) | async_flag, spec,
+                             reinterpret_cast<std::uintptr_t>(start), sizeof(PromisePart));
+    if (node != nullptr)
+        new (&node->promise()) PromisePart;
+    return node;
+}
+
+// ---- holding and completing ----
+
+void Node::retain_promise() { promise().references.fetch_add(1, std::memory_order_relaxed); }
+
+void Node::release_promise()
+{
+    if (promise().references.fetch_sub(1, std::memory_order_acq_rel) != 1)
+        return;
+    if (begin_completion()) {
+        if (cancel_requested())
+            settle_canceled();
+        else
+            settle_code(EXECQ_EBROKEN);
+        leave_place();
+    }
+    release();
+}
+
+bool Node::resolve(void* value)
+{
+    if (!begin_completion())
+        return false;
+    settle_value(value);
+    leave_place();
+    return true;
+}
+
+bool Node::reject(std::int32_t code, Error* error)
+{
+    const bool first = begin_completion();
+    const bool canceled = first && code == EXECQ_ECANCELED && cancel_requested();
+    if (error != nullptr && (!first || canceled))
+        error->release();
+    if (!first)
+        return false;
+    if (canceled)
+        settle_canceled();
+    else if (error != nullptr)
+        settle_error(error);
+    else
+        settle_code(code);
+    leave_place();
+    return true;
+}
+
+// Claims the outcome, and ends what the promise owns. The caller settles, then leaves the place.
+bool Node::begin_completion()
+{
+    std::uint64_t word = state_.load(std::memory_order_relaxed);
+    do {
+        if (phase_of(word) != Phase::running)
+            return false;
+    } while (!state_.compare_exchange_weak(word, with_phase(word, Phase::settling), std::memory_order_acq_rel,
+                                           std::memory_order_relaxed));
+    if ((word & hooked_flag) != 0)
+        close_cancel_slot();
+    if (extension().drop != nullptr) {
+        const CallbackScope scope;
+        drop_env();
+    }
+    return true;
+}
+
+void Node::leave_place()
+{
+    if (Port* place = promise().place)
+        place->end_use();
+}
+
+// ---- the cancel callback ----
+
+execq_status Node::hook_cancel(execq_cancel_fn cancel, void* cancel_env, execq_drop_fn drop)
+{
+    auto* record = new (std::nothrow) HeapRegistration;
+    if (record == nullptr)
+        return EXECQ_ENOMEM;
+    record->cancels = true;
+    record->done = as_done(cancel);
+    record->env = cancel_env;
+    record->drop = drop;
+    record->node = this;
+    std::atomic<std::uintptr_t>& slot = promise().cancel;
+    std::uintptr_t seen = none;
+    if (!slot.compare_exchange_strong(seen, reinterpret_cast<std::uintptr_t>(record) | armed,
+                                      std::memory_order_acq_rel, std::memory_order_relaxed)) {
+        delete record;
+        return EXECQ_EALREADY;
+    }
+    std::uint64_t word = state_.load(std::memory_order_relaxed);
+    do {
+        if (phase_of(word) != Phase::running) {  // completed: nobody looked at the slot, nor will
+            slot.store(closed, std::memory_order_relaxed);
+            delete record;
+            return EXECQ_EALREADY;
+        }
+    } while (!state_.compare_exchange_weak(word, word | hooked_flag, std::memory_order_acq_rel,
+                                           std::memory_order_relaxed));
+    tell_cancel();
+    return EXECQ_OK;
+}
+
+// The record takes a reference, and a use of the loop, with it.
+void Node::send_cancel_callback()
+{
+    std::atomic<std::uintptr_t>& slot = promise().cancel;
+    std::uintptr_t seen = slot.load(std::memory_order_acquire);
+    if ((seen & stage_mask) != armed ||
+        !slot.compare_exchange_strong(seen, (seen & record_mask) | sending, std::memory_order_acq_rel,
+                                      std::memory_order_relaxed))
+        return;  // somebody else sends it, or the promise is completed
+    HeapRegistration& record = record_in(seen);
+    // Until we are past this stage the promise keeps its use of the loop, which keeps the loop's port.
+    Port* place = promise().place;
+    if (place != nullptr && !place->begin_use()) {  // detached: nowhere to be called any more
+        slot.store(seen, std::memory_order_release);
+        return;
+    }
+    retain();
+    slot.store((seen & record_mask) | posted, std::memory_order_release);
+    if (place != nullptr)
+        place->deliver(record);
+    else
+        run_or_queue(record);
+}
+
+void Node::end_cancel_callback(HeapRegistration& record, bool wanted)
+{
+    std::atomic<std::uintptr_t>& slot = promise().cancel;
+    const auto address = reinterpret_cast<std::uintptr_t>(&record);
+    const CancelScope scope(*this);
+    std::uintptr_t seen = address | posted;
+    if (wanted && slot.compare_exchange_strong(seen, address | running, std::memory_order_acq_rel,
+                                               std::memory_order_relaxed))
+        call_cancel(as_cancel(record.done), record.env);
+    call_drop(record.drop, record.env);
+    if ((slot.exchange(closed, std::memory_order_acq_rel) & waited) != 0)
+        futex_wake_all(&slot);
+}
+
+void Node::close_cancel_slot()
+{
+    if (CancelScope::inside(*this))
+        return;  // who runs it closes the slot
+    std::atomic<std::uintptr_t>& slot = promise().cancel;
+    std::uintptr_t seen = slot.load(std::memory_order_acquire);
+    while (seen != closed) {
+        switch (seen & stage_mask) {
+        case armed:
+            if (slot.compare_exchange_weak(seen, closed, std::memory_order_acq_rel, std::memory_order_acquire)) {
+                HeapRegistration& record = record_in(seen);
+                const CallbackScope scope;
+                call_drop(record.drop, record.env);
+                delete &record;
+                return;
+            }
+            break;
+        case posted:
+            if (slot.compare_exchange_weak(seen, closed, std::memory_order_acq_rel, std::memory_order_acquire))
+                return;
+            break;
+        case running:
+            if ((seen & waited) != 0 || slot.compare_exchange_weak(seen, seen | waited, std::memory_order_acq_rel,
+                                                                   std::memory_order_acquire)) {
+                const ThreadWaits::Scope waits;
+                futex_wait(&slot, static_cast<std::uint32_t>(seen | waited), Deadline::after(-1));
+                seen = slot.load(std::memory_order_acquire);
+            }
+            break;
+        default:  // being sent: a few steps of another thread
+            StdAtomics::yield();
+            seen = slot.load(std::memory_order_acquire);
+        }
+    }
+}
+
+}  // namespace execq::core
