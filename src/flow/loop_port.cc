@@ -1,11 +1,11 @@
 #include "flow/loop_port.h"
 
-#include <cerrno>
 #include <cstddef>
 #include <cstdlib>
 #include <new>
 #include <utility>
 
+#include "base/uv_table.h"
 #include "execq/status.h"
 #include "task/callbacks.h"
 #include "task/node.h"
@@ -23,19 +23,6 @@ thread_local constinit LoopPort* working_port = nullptr;
 LoopPort*& port_of(void* async) { return *reinterpret_cast<LoopPort**>(static_cast<char*>(async) - prefix); }
 
 void free_handle(void* async) { std::free(static_cast<char*>(async) - prefix); }
-
-execq_status status_of_uv(int error)
-{
-    switch (error) {
-    case -ENOMEM:
-        return EXECQ_ENOMEM;
-    case -EMFILE:
-    case -ENFILE:
-        return EXECQ_EMFILE;
-    default:
-        return EXECQ_EINVAL;
-    }
-}
 
 }  // namespace
 

@@ -10,7 +10,7 @@
 
 #include "flow/cq.h"
 #include "flow/loop_port.h"
-#include "flow/uv_table.h"
+#include "base/uv_table.h"
 #include "pool.h"
 #include "sched/conf.h"
 
