@@ -44,6 +44,7 @@ typedef struct execq_uv_table {
     int (*loop_close)(struct uv_loop_s *loop);
     int (*loop_alive)(const struct uv_loop_s *loop);
     int (*backend_fd)(const struct uv_loop_s *loop);
+    int (*backend_timeout)(const struct uv_loop_s *loop);
     int (*run)(struct uv_loop_s *loop, uint32_t mode);
     void (*update_time)(struct uv_loop_s *loop);
     int (*timer_init)(struct uv_loop_s *loop, struct uv_timer_s *timer);

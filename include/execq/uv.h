@@ -42,6 +42,7 @@ static inline void execq_uv_table_here(execq_uv_table *table)
     table->loop_close = uv_loop_close;
     table->loop_alive = uv_loop_alive;
     table->backend_fd = uv_backend_fd;
+    table->backend_timeout = uv_backend_timeout;
     table->run = (int (*)(uv_loop_t *, uint32_t))uv_run; /* an enum without negative values is passed as one */
     table->update_time = uv_update_time;
     table->timer_init = uv_timer_init;

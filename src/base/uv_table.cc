@@ -43,6 +43,7 @@ void find_owning_entries(Lookup& lookup, execq_uv_table& table)
     lookup.find("uv_loop_close", table.loop_close);
     lookup.find("uv_loop_alive", table.loop_alive);
     lookup.find("uv_backend_fd", table.backend_fd);
+    lookup.find("uv_backend_timeout", table.backend_timeout);
     lookup.find("uv_run", table.run);
     lookup.find("uv_update_time", table.update_time);
     lookup.find("uv_timer_init", table.timer_init);
@@ -107,10 +108,10 @@ execq_status check_uv_table(const execq_uv_table& table)
 bool can_own_loops(const execq_uv_table& table)
 {
     return table.timer_size != 0 && table.loop_init != nullptr && table.loop_close != nullptr &&
-           table.loop_alive != nullptr && table.backend_fd != nullptr && table.run != nullptr &&
-           table.update_time != nullptr && table.timer_init != nullptr && table.timer_start != nullptr &&
-           table.timer_stop != nullptr && table.walk != nullptr && table.is_closing != nullptr &&
-           table.handle_type != nullptr && table.handle_type_name != nullptr;
+           table.loop_alive != nullptr && table.backend_fd != nullptr && table.backend_timeout != nullptr &&
+           table.run != nullptr && table.update_time != nullptr && table.timer_init != nullptr &&
+           table.timer_start != nullptr && table.timer_stop != nullptr && table.walk != nullptr &&
+           table.is_closing != nullptr && table.handle_type != nullptr && table.handle_type_name != nullptr;
 }
 
 execq_status status_of_uv(int error)

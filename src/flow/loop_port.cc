@@ -5,6 +5,7 @@
 #include <new>
 #include <utility>
 
+#include "base/immortal.h"
 #include "base/uv_table.h"
 #include "execq/status.h"
 #include "task/callbacks.h"
@@ -22,6 +23,17 @@ thread_local constinit LoopPort* working_port = nullptr;
 
 LoopPort*& port_of(void* async) { return *reinterpret_cast<LoopPort**>(static_cast<char*>(async) - prefix); }
 
+struct AttachedPorts {
+    Mutex mutex;
+    HookList<LoopPort> list EXECQ_GUARDED_BY(mutex);
+};
+
+AttachedPorts& attached_ports()
+{
+    static Immortal<AttachedPorts> ports;
+    return *ports;
+}
+
 void free_handle(void* async) { std::free(static_cast<char*>(async) - prefix); }
 
 }  // namespace
@@ -30,10 +42,10 @@ void free_handle(void* async) { std::free(static_cast<char*>(async) - prefix); }
 
 execq_status LoopPort::attach(uv_loop_s* loop, const execq_uv_table& table, LoopPort** out)
 {
-    auto* port = new (std::nothrow) LoopPort(table);
+    auto* port = new (std::nothrow) LoopPort(loop, table);
     if (port == nullptr)
         return EXECQ_ENOMEM;
-    const execq_status status = port->open(loop);
+    const execq_status status = port->open();
     if (status != EXECQ_OK) {
         delete port;
         return status;
@@ -42,20 +54,34 @@ execq_status LoopPort::attach(uv_loop_s* loop, const execq_uv_table& table, Loop
     return EXECQ_OK;
 }
 
-execq_status LoopPort::open(uv_loop_s* loop)
+execq_status LoopPort::open()
 {
     void* memory = std::calloc(1, prefix + uv_.async_size);
     if (memory == nullptr)
         return EXECQ_ENOMEM;
     async_ = reinterpret_cast<uv_async_s*>(static_cast<char*>(memory) + prefix);
     port_of(async_) = this;
-    const int error = uv_.async_init(loop, async_, on_wake);
+    const int error = uv_.async_init(loop_, async_, on_wake);
     if (error != 0) {
         std::free(memory);
         return status_of_uv(error);
     }
+    {
+        AttachedPorts& ports = attached_ports();
+        const MutexLock lock(ports.mutex);
+        ports.list.push_back(*this);
+    }
     wake();  // see the top of the header
     return EXECQ_OK;
+}
+
+bool LoopPort::this_thread_has_any(const uv_loop_s* but)
+{
+    AttachedPorts& ports = attached_ports();
+    const MutexLock lock(ports.mutex);
+    bool any = false;
+    ports.list.for_each([&](const LoopPort& port) { any = any || (port.loop_ != but && port.on_loop_thread()); });
+    return any;
 }
 
 execq_status LoopPort::detach()
@@ -66,6 +92,11 @@ execq_status LoopPort::detach()
         (uses_.fetch_sub(attached_unit, std::memory_order_acq_rel) & attached_unit) == 0) {
         give_up(guest_unit);
         return EXECQ_EALREADY;
+    }
+    {
+        AttachedPorts& ports = attached_ports();
+        const MutexLock lock(ports.mutex);
+        ports.list.remove(*this);
     }
     loop_thread_.store(std::this_thread::get_id(), std::memory_order_seq_cst);
     collect(mailbox_.close());
@@ -216,9 +247,9 @@ void LoopPort::deliver(Registration& registration) noexcept
 void LoopPort::collect(Link* posted)
 {
     while (posted != nullptr) {
-        Link* next = posted->next;
+        Link* after = posted->next;
         ready_.push(*static_cast<Registration*>(posted));
-        posted = next;
+        posted = after;
     }
 }
 

@@ -21,10 +21,13 @@
 
 namespace execq::core {
 
-class LoopPort final : public Port {
+class LoopPort final : public Port, public Hook {  // Hook: the list of attached ports
 public:
     // Loop thread. One handle to the caller. The table is complete and is copied.
     static execq_status attach(uv_loop_s* loop, const execq_uv_table& table, LoopPort** out);
+
+    // Whether the calling thread is the loop's thread of any attached port, those of one loop left out.
+    static bool this_thread_has_any(const uv_loop_s* but);
 
     // Loop thread. EXECQ_OK or EXECQ_EALREADY.
     execq_status detach();
@@ -46,10 +49,10 @@ private:
     static constexpr std::uint64_t pending_mask = attached_unit - 1;
     static constexpr unsigned batch = 256;  // callbacks per wake, so that timers and sockets get their turn
 
-    explicit LoopPort(const execq_uv_table& table) : uv_(table) {}
+    LoopPort(uv_loop_s* loop, const execq_uv_table& table) : loop_(loop), uv_(table) {}
     ~LoopPort() override = default;
 
-    execq_status open(uv_loop_s* loop);
+    execq_status open();
     static void on_wake(uv_async_s* async);
     static void on_close(uv_handle_s* handle);
     uv_handle_s* handle() const { return reinterpret_cast<uv_handle_s*>(async_); }
@@ -68,6 +71,7 @@ private:
     void reference(bool wanted);
     void give_up(std::uint64_t units);
 
+    uv_loop_s* const loop_;
     const execq_uv_table uv_;
     uv_async_s* async_ = nullptr;  // owned, with a pointer to this port before it; freed by on_close
     Mailbox<> mailbox_;

@@ -21,6 +21,7 @@
 #include "execq/executor.h"
 #include "sched/inbox.h"
 #include "sched/roster.h"
+#include "sched/thread_loop.h"
 #include "sched/worker.h"
 #include "task/node.h"
 
@@ -56,6 +57,9 @@ public:
     execq_status join(Deadline deadline);
     void report(execq_shutdown_report& report);
 
+    // What was left on the loops of threads that have ended.
+    LoopLeftovers leftovers();
+
     std::uint16_t id() const { return id_; }
     const char* name() const { return name_.c_str(); }
     // Makes sure that a thread looks at the queues although the caller, a worker, is about to block; false if none can.
@@ -73,6 +77,8 @@ public:
     void run_in_place(Worker& worker, Node& node);
     // The beginning of a worker's thread.
     void enter(Worker& worker);
+    // What was left on the own loop of a worker's thread that ends.
+    void note_leftovers(const LoopLeftovers& leftovers);
     void worker_leaves(Worker& worker);
     void drop_use();
 
@@ -170,6 +176,7 @@ private:
     bool somebody_naps_ EXECQ_GUARDED_BY(mutex_) = false;
     HookList<Worker> idle_ EXECQ_GUARDED_BY(mutex_);      // the last to fall asleep, with the warmest stack, in front
     std::uint32_t leaving_ EXECQ_GUARDED_BY(mutex_) = 0;  // threads that left after their keepalive, and still count
+    LoopLeftovers leftovers_ EXECQ_GUARDED_BY(mutex_);
     // Each leaving worker joins the one that left before it; the last one is joined by join() or detached.
     bool has_left_ EXECQ_GUARDED_BY(mutex_) = false;
     pthread_t left_ EXECQ_GUARDED_BY(mutex_){};

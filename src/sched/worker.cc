@@ -8,6 +8,7 @@
 #include "base/unwind.h"
 #include "sched/executor.h"
 #include "sched/failure.h"
+#include "sched/thread_loop.h"
 
 namespace execq::core {
 
@@ -76,8 +77,9 @@ void* Worker::thread_main(void* argument)
         Worker* worker;
         ~Leave()
         {
-            current_ = nullptr;
             Executor& executor = worker->executor_;
+            executor.note_leftovers(ThreadLoop::end_of_thread());  // close callbacks may still run, on a worker
+            current_ = nullptr;
             executor.worker_leaves(*worker);  // from here on the place is somebody else's
             executor.drop_use();
         }

@@ -44,6 +44,7 @@ struct Symbols {
         symbols.set("uv_loop_close", uv_loop_close);
         symbols.set("uv_loop_alive", uv_loop_alive);
         symbols.set("uv_backend_fd", uv_backend_fd);
+        symbols.set("uv_backend_timeout", uv_backend_timeout);
         symbols.set("uv_run", uv_run);
         symbols.set("uv_update_time", uv_update_time);
         symbols.set("uv_timer_init", uv_timer_init);

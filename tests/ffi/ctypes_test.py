@@ -55,8 +55,8 @@ class UvTable(ctypes.Structure):
                     (name, c_void_p) for name in ("async_init", "async_send", "close", "ref", "unref")] + [
                     ("timer_size", c_uint64)] + [
                     (name, c_void_p) for name in (
-                        "loop_init", "loop_close", "loop_alive", "backend_fd", "run", "update_time", "timer_init",
-                        "timer_start", "timer_stop", "walk", "is_closing", "handle_type", "handle_type_name")]
+                        "loop_init", "loop_close", "loop_alive", "backend_fd", "backend_timeout", "run", "update_time",
+                        "timer_init", "timer_start", "timer_stop", "walk", "is_closing", "handle_type", "handle_type_name")]
 
 
 STRUCTS = {
