@@ -24,8 +24,8 @@ struct uv_loop_s;
  *   execq_thread_loop_close, else when the thread ends. One that still has handles or requests then is never closed by
  *   force: it stays as it is, and a thread that is no worker says so on stderr, with the number and type of the handles.
  * Threads: any. Blocks: never. Order: none.
- * Errors: EXECQ_EINVAL (out NULL), EXECQ_ENOMEM, EXECQ_EMFILE (the first loop of a process takes six descriptors, each
- *   further one four; two more have to be free), EXECQ_ENOTSUP (the executor's libuv table attaches loops only),
+ * Errors: EXECQ_EINVAL (out NULL), EXECQ_ENOMEM, EXECQ_EMFILE (a loop takes four descriptors, the first one of a process
+ *   six; eight have to be free), EXECQ_ENOTSUP (the libuv table of the worker's executor is for attaching only),
  *   EXECQ_ECLOSED (the thread is ending, its loop is gone). Where memory runs out inside libuv, libuv may abort.
  * Since: 0.3. */
 EXECQ_API execq_status execq_thread_loop(struct uv_loop_s **out);

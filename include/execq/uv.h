@@ -50,7 +50,7 @@ static inline void execq_uv_table_here(execq_uv_table *table)
     table->timer_stop = uv_timer_stop;
     table->walk = uv_walk;
     table->is_closing = uv_is_closing;
-    table->handle_type = (uint32_t (*)(const uv_handle_t *))uv_handle_get_type;
+    table->handle_type = (uint32_t(*)(const uv_handle_t *))uv_handle_get_type;
     table->handle_type_name = (const char *(*)(uint32_t))uv_handle_type_name;
 }
 

@@ -75,7 +75,8 @@ execq_status run_loop_until(Node& node, Deadline deadline)
         return deadline.only_look() ? EXECQ_ETIMEDOUT : EXECQ_EDEADLK;
     // A body that runs in place would block what else is alive on the loop.
     return wait_by(node, deadline, !loop->alive(), [&]() -> execq_status {
-        const DoneCall call(node, [](void* env) { static_cast<ThreadLoop*>(env)->wake(); }, loop);
+        const DoneCall call(
+            node, [](void* env) { static_cast<ThreadLoop*>(env)->wake(); }, loop);
         return node.done() ? EXECQ_OK : drive(*loop, node, deadline);
     });
 }

@@ -392,7 +392,8 @@ TEST(ThreadLoop, IsAliveByTheUsersWorkAlone)
         loop.run_nowait();
     EXPECT_FALSE(alive_inside) << "its only timer has expired, and our own handle is referenced there";
     EXPECT_FALSE(loop.alive());
-    uv_timer_start(&ticker.timer, [](uv_timer_t*) {}, 3'600'000, 0);
+    uv_timer_start(
+        &ticker.timer, [](uv_timer_t*) {}, 3'600'000, 0);
     EXPECT_TRUE(loop.alive());
     uv_unref(ticker.handle());
     EXPECT_FALSE(loop.alive());
