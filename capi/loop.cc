@@ -1,12 +1,14 @@
 // Floor 4: loop.h.
 #include "execq/loop.h"
 
+#include <algorithm>
+#include <cstring>
 #include <utility>
 
+#include "base/uv_table.h"
 #include "edge.h"
 #include "flow/lift.h"
 #include "flow/loop_port.h"
-#include "flow/uv_table.h"
 #include "task_options.h"
 
 using namespace execq::core;
@@ -43,15 +45,15 @@ execq_status execq_uv_table_load(execq_uv_table *table, execq_symbol_fn sym, voi
         return EXECQ_EINVAL;
     // Only its size and what lies beyond this version's fields are the caller's to set.
     execq_uv_table read;
-    const execq_status status = read_options(table, ~std::uint32_t{0}, read);
+    const execq_status status = read_options<first_uv_table_size>(table, ~std::uint32_t{0}, read);
     if (status != EXECQ_OK)
         return status;
     return guarded([&]() -> execq_status {
         execq_uv_table loaded = own_uv_table();
-        const execq_status found = sym != nullptr ? load_uv_table(sym, env, &loaded) : EXECQ_OK;
+        const execq_status found = sym != nullptr ? load_uv_table(sym, env, table->struct_size, &loaded) : EXECQ_OK;
         if (found == EXECQ_OK) {
             loaded.struct_size = table->struct_size;
-            *table = loaded;
+            std::memcpy(table, &loaded, std::min<std::size_t>(loaded.struct_size, sizeof loaded));
         }
         return found;
     });
@@ -62,7 +64,7 @@ execq_status execq_loop_attach_uv(struct uv_loop_s *loop, const execq_uv_table *
     if (loop == nullptr || out == nullptr)
         return EXECQ_EINVAL;
     execq_uv_table read;
-    execq_status status = read_options(table != nullptr ? table : &own_uv_table(), 0, read);
+    execq_status status = read_options<first_uv_table_size>(table != nullptr ? table : &own_uv_table(), 0, read);
     if (status == EXECQ_OK)
         status = check_uv_table(read);
     if (status != EXECQ_OK)

@@ -36,6 +36,7 @@
 #include <execq/promise.h>
 #include <execq/status.h>
 #include <execq/task.h>
+#include <execq/thread_loop.h>
 #include <execq/types.h>
 #include <execq/version.h>
 

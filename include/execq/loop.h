@@ -21,8 +21,11 @@ extern "C" {
 
 struct uv_async_s;
 struct uv_handle_s;
+struct uv_timer_s;
 
-/* One libuv copy, as far as libexecq uses it. */
+/* One libuv copy, as far as libexecq uses it. To attach loops the entries of the first version are enough (up to unref);
+ * those behind them, since 0.3, are for loops of libexecq's own (thread_loop.h). Where libuv has an enum, this has a
+ * uint32_t. */
 typedef struct execq_uv_table {
     uint32_t struct_size;
     uint32_t flags;       /* none yet: 0 */
@@ -36,6 +39,22 @@ typedef struct execq_uv_table {
     void (*close)(struct uv_handle_s *handle, void (*callback)(struct uv_handle_s *handle));
     void (*ref)(struct uv_handle_s *handle);
     void (*unref)(struct uv_handle_s *handle);
+    uint64_t timer_size; /* uv_handle_size(UV_TIMER), bytes */
+    int (*loop_init)(struct uv_loop_s *loop);
+    int (*loop_close)(struct uv_loop_s *loop);
+    int (*loop_alive)(const struct uv_loop_s *loop);
+    int (*backend_fd)(const struct uv_loop_s *loop);
+    int (*backend_timeout)(const struct uv_loop_s *loop);
+    int (*run)(struct uv_loop_s *loop, uint32_t mode);
+    void (*update_time)(struct uv_loop_s *loop);
+    int (*timer_init)(struct uv_loop_s *loop, struct uv_timer_s *timer);
+    int (*timer_start)(struct uv_timer_s *timer, void (*callback)(struct uv_timer_s *timer), uint64_t timeout,
+                       uint64_t repeat);
+    int (*timer_stop)(struct uv_timer_s *timer);
+    void (*walk)(struct uv_loop_s *loop, void (*visit)(struct uv_handle_s *handle, void *env), void *env);
+    int (*is_closing)(const struct uv_handle_s *handle);
+    uint32_t (*handle_type)(const struct uv_handle_s *handle); /* uv_handle_get_type */
+    const char *(*handle_type_name)(uint32_t type);
 } execq_uv_table;
 
 /* Finds one symbol of a libuv copy by its name; NULL if there is none. */
@@ -43,7 +62,8 @@ typedef void *(*execq_symbol_fn)(void *env, const char *name);
 
 /* Fills a table by symbol lookup, for languages that cannot include execq/uv.h. With sym NULL it is the libuv that
  * libexecq itself is linked to.
- * Ownership: the caller sets table->struct_size and owns the table; the library keeps nothing.
+ * Ownership: the caller sets table->struct_size and owns the table; the library keeps nothing. What the size does not
+ *   cover is neither looked up nor written.
  * Threads: any. Blocks: never; sym is called inside. Order: none.
  * Errors: EXECQ_EINVAL (table NULL, struct_size), EXECQ_ENOTSUP (a symbol is missing, or libuv is older than 1.44);
  *   the table is then unchanged. Since: 0.1. */
@@ -54,8 +74,8 @@ EXECQ_API execq_status execq_uv_table_load(execq_uv_table *table, execq_symbol_f
  *   The loop stays the caller's and must outlive the detachment.
  * Threads: loop thread only. Blocks: never.
  * Order: the first iteration of the loop after this call is needed before it may end.
- * Errors: EXECQ_EINVAL (loop or out NULL, a table entry missing, struct_size), EXECQ_ENOTSUP (libuv older than 1.44,
- *   flags, unknown bytes), EXECQ_ENOMEM, EXECQ_EMFILE. Since: 0.1. */
+ * Errors: EXECQ_EINVAL (loop or out NULL, a table entry up to unref missing, struct_size), EXECQ_ENOTSUP (libuv older
+ *   than 1.44, flags, unknown bytes), EXECQ_ENOMEM, EXECQ_EMFILE. Since: 0.1. */
 EXECQ_API execq_status execq_loop_attach_uv(struct uv_loop_s *loop, const execq_uv_table *table, execq_loop **out);
 
 /* Detaches a loop: cancels the tasks that have not started (reason SHUTDOWN), delivers in order what is complete,

@@ -37,6 +37,21 @@ static inline void execq_uv_table_here(execq_uv_table *table)
     table->close = uv_close;
     table->ref = uv_ref;
     table->unref = uv_unref;
+    table->timer_size = uv_handle_size(UV_TIMER);
+    table->loop_init = uv_loop_init;
+    table->loop_close = uv_loop_close;
+    table->loop_alive = uv_loop_alive;
+    table->backend_fd = uv_backend_fd;
+    table->backend_timeout = uv_backend_timeout;
+    table->run = (int (*)(uv_loop_t *, uint32_t))uv_run; /* an enum without negative values is passed as one */
+    table->update_time = uv_update_time;
+    table->timer_init = uv_timer_init;
+    table->timer_start = uv_timer_start;
+    table->timer_stop = uv_timer_stop;
+    table->walk = uv_walk;
+    table->is_closing = uv_is_closing;
+    table->handle_type = (uint32_t(*)(const uv_handle_t *))uv_handle_get_type;
+    table->handle_type_name = (const char *(*)(uint32_t))uv_handle_type_name;
 }
 
 /* Attaches a loop through the libuv that this file is compiled against; see execq_loop_attach_uv for the contract.

@@ -1,11 +1,12 @@
 #include "flow/loop_port.h"
 
-#include <cerrno>
 #include <cstddef>
 #include <cstdlib>
 #include <new>
 #include <utility>
 
+#include "base/immortal.h"
+#include "base/uv_table.h"
 #include "execq/status.h"
 #include "sched/body.h"
 #include "task/callbacks.h"
@@ -20,20 +21,18 @@ constexpr std::size_t prefix = alignof(std::max_align_t);
 
 LoopPort*& port_of(void* async) { return *reinterpret_cast<LoopPort**>(static_cast<char*>(async) - prefix); }
 
-void free_handle(void* async) { std::free(static_cast<char*>(async) - prefix); }
+struct AttachedPorts {
+    Mutex mutex;
+    HookList<LoopPort> list EXECQ_GUARDED_BY(mutex);
+};
 
-execq_status status_of_uv(int error)
+AttachedPorts& attached_ports()
 {
-    switch (error) {
-    case -ENOMEM:
-        return EXECQ_ENOMEM;
-    case -EMFILE:
-    case -ENFILE:
-        return EXECQ_EMFILE;
-    default:
-        return EXECQ_EINVAL;
-    }
+    static Immortal<AttachedPorts> ports;
+    return *ports;
 }
+
+void free_handle(void* async) { std::free(static_cast<char*>(async) - prefix); }
 
 }  // namespace
 
@@ -72,8 +71,22 @@ execq_status LoopPort::open()
         return status_of_uv(error);
     }
     note_thread();
+    {
+        AttachedPorts& ports = attached_ports();
+        const MutexLock lock(ports.mutex);
+        ports.list.push_back(*this);
+    }
     wake();  // see the top of the header
     return EXECQ_OK;
+}
+
+bool LoopPort::this_thread_has_any(const uv_loop_s* but)
+{
+    AttachedPorts& ports = attached_ports();
+    const MutexLock lock(ports.mutex);
+    bool any = false;
+    ports.list.for_each([&](const LoopPort& port) { any = any || (port.loop_ != but && port.on_loop_thread()); });
+    return any;
 }
 
 execq_status LoopPort::detach()
@@ -84,6 +97,11 @@ execq_status LoopPort::detach()
         (uses_.fetch_sub(attached_unit, std::memory_order_acq_rel) & attached_unit) == 0) {
         give_up(guest_unit);
         return EXECQ_EALREADY;
+    }
+    {
+        AttachedPorts& ports = attached_ports();
+        const MutexLock lock(ports.mutex);
+        ports.list.remove(*this);
     }
     note_thread();
     std::uint64_t over = cancel_tasks();  // whose completions here are then delivered
@@ -225,9 +243,9 @@ void LoopPort::deliver(Registration& registration) noexcept
 void LoopPort::collect(Link* posted)
 {
     while (posted != nullptr) {
-        Link* next = posted->next;
+        Link* after = posted->next;
         ready_.push(*static_cast<Registration*>(posted));
-        posted = next;
+        posted = after;
     }
 }
 

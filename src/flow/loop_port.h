@@ -26,10 +26,13 @@
 
 namespace execq::core {
 
-class LoopPort final : public Port {
+class LoopPort final : public Port, public Hook {  // Hook: the list of attached ports
 public:
     // Loop thread. One handle to the caller. The table is complete and is copied.
     static execq_status attach(uv_loop_s* loop, const execq_uv_table& table, LoopPort** out);
+
+    // Whether the calling thread is the loop's thread of any attached port, those of one loop left out.
+    static bool this_thread_has_any(const uv_loop_s* but);
 
     // Loop thread. EXECQ_OK or EXECQ_EALREADY.
     execq_status detach();

@@ -390,6 +390,20 @@ execq_status Executor::start_waking_worker()
     return status;
 }
 
+void Executor::note_leftovers(const LoopLeftovers& leftovers)
+{
+    if (leftovers.loops == 0)
+        return;
+    const MutexLock lock(mutex_);
+    leftovers_.add(leftovers);
+}
+
+LoopLeftovers Executor::leftovers()
+{
+    const MutexLock lock(mutex_);
+    return leftovers_;
+}
+
 void Executor::worker_leaves(Worker& worker)
 {
     // What waits here, with a worker that was lost to a pthread_exit, is for the others.

@@ -23,6 +23,7 @@
 #include "sched/inbox.h"
 #include "sched/item.h"
 #include "sched/roster.h"
+#include "sched/thread_loop.h"
 #include "sched/worker.h"
 #include "task/node.h"
 
@@ -61,6 +62,9 @@ public:
     execq_status join(Deadline deadline);
     void report(execq_shutdown_report& report);
 
+    // What was left on the loops of threads that have ended.
+    LoopLeftovers leftovers();
+
     std::uint16_t id() const { return id_; }
     // Never 0 and, unlike an id, never used again.
     std::uint64_t serial() const { return serial_; }
@@ -80,6 +84,8 @@ public:
     void run_in_place(Worker& worker, Node& node);
     // The beginning of a worker's thread.
     void enter(Worker& worker);
+    // What was left on the own loop of a worker's thread that ends.
+    void note_leftovers(const LoopLeftovers& leftovers);
     void worker_leaves(Worker& worker);
     void drop_use();
 
@@ -205,6 +211,7 @@ private:
     bool somebody_naps_ EXECQ_GUARDED_BY(mutex_) = false;
     HookList<Worker> idle_ EXECQ_GUARDED_BY(mutex_);      // the last to fall asleep, with the warmest stack, in front
     std::uint32_t leaving_ EXECQ_GUARDED_BY(mutex_) = 0;  // threads that left after their keepalive, and still count
+    LoopLeftovers leftovers_ EXECQ_GUARDED_BY(mutex_);
     // Each leaving worker joins the one that left before it; the last one is joined by join() or detached.
     bool has_left_ EXECQ_GUARDED_BY(mutex_) = false;
     pthread_t left_ EXECQ_GUARDED_BY(mutex_){};

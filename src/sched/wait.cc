@@ -3,6 +3,7 @@
 #include "base/thread_waits.h"
 #include "sched/body.h"
 #include "sched/executor.h"
+#include "sched/thread_loop.h"
 #include "sched/worker.h"
 #include "task/callbacks.h"
 #include "task/wait.h"
@@ -33,22 +34,59 @@ bool may_run_here(Worker& worker, const Node& node, Deadline deadline)
     return deadline.never() && queued_here(worker, node) && !inside_callback() && worker.stack_left() >= stack_reserve;
 }
 
+// What every wait for one node does before it blocks in its own way.
+template <class Block>
+execq_status wait_by(Node& node, Deadline deadline, bool in_place, const Block& block)
+{
+    Worker* worker = Worker::current();
+    if (in_place && worker != nullptr && may_run_here(*worker, node, deadline))
+        worker->executor().run_in_place(*worker, node);
+    // Before the look: of two workers that are about to wait, one sees the other.
+    const Worker::WaitScope waits(worker);
+    if (node.done())
+        return EXECQ_OK;
+    if (!deadline.only_look() && would_deadlock(worker, node))
+        return EXECQ_EDEADLK;
+    return block();
+}
+
+// At least one turn, so that a caller who looks again and again gets on.
+execq_status drive(ThreadLoop& loop, const Node& node, Deadline deadline)
+{
+    do {
+        loop.run_once(deadline);
+        run_queued();  // inside a done callback, what the loop's callbacks completed waits there
+    } while (!node.done() && !deadline.passed());
+    return node.done() ? EXECQ_OK : EXECQ_ETIMEDOUT;
+}
+
 }  // namespace
 
 execq_status wait_for(Node& node, Deadline deadline)
 {
     run_queued();
-    Worker* worker = Worker::current();
-    if (worker != nullptr && may_run_here(*worker, node, deadline))
-        worker->executor().run_in_place(*worker, node);
-    // Before the look: of two workers that are about to wait, one sees the other.
-    const Worker::WaitScope waits(worker);
-    if (deadline.only_look() || node.done())
+    return wait_by(node, deadline, true, [&] {
+        const ThreadWaits::Scope blocked;
         return block_on(node, deadline);
-    if (would_deadlock(worker, node))
-        return EXECQ_EDEADLK;
-    const ThreadWaits::Scope blocked;
-    return block_on(node, deadline);
+    });
+}
+
+execq_status run_loop_until(Node& node, Deadline deadline)
+{
+    run_queued();
+    if (node.done())
+        return EXECQ_OK;
+    ThreadLoop* loop = ThreadLoop::current();
+    if (loop == nullptr)
+        return wait_for(node, deadline);
+    if (loop->running())
+        return deadline.only_look() ? EXECQ_ETIMEDOUT : EXECQ_EDEADLK;
+    // A body that runs in place would block what else is alive on the loop.
+    return wait_by(node, deadline, !loop->alive(), [&]() -> execq_status {
+        const DoneCall call(
+            node, [](void* env) { static_cast<ThreadLoop*>(env)->wake(); }, loop);
+        return node.done() ? EXECQ_OK : drive(*loop, node, deadline);
+    });
 }
 
 execq_status wait_for_all(Node* const* nodes, std::size_t n, Deadline deadline)

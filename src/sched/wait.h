@@ -10,6 +10,10 @@ namespace execq::core {
 
 // EXECQ_OK, EXECQ_ETIMEDOUT, EXECQ_EDEADLK; the rules stand at execq_future_wait.
 execq_status wait_for(Node& node, Deadline deadline);
+// The same for who goes on running the calling thread's own loop meanwhile, if it has one, and must not be inside
+// uv_run of it otherwise (EXECQ_EDEADLK; where it only looks, it does no more than that); the rules stand at
+// execq_run_until.
+execq_status run_loop_until(Node& node, Deadline deadline);
 execq_status wait_for_all(Node* const* nodes, std::size_t n, Deadline deadline);
 // And EXECQ_ENOMEM.
 execq_status wait_for_any(Node* const* nodes, std::size_t n, Deadline deadline, std::size_t* index);

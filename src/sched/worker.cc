@@ -9,6 +9,7 @@
 #include "sched/body.h"
 #include "sched/executor.h"
 #include "sched/failure.h"
+#include "sched/thread_loop.h"
 
 namespace execq::core {
 
@@ -68,8 +69,9 @@ void* Worker::thread_main(void* argument)
         Worker* worker;
         ~Leave()
         {
-            this_thread.worker = nullptr;
             Executor& executor = worker->executor_;
+            executor.note_leftovers(ThreadLoop::end_of_thread());  // close callbacks may still run, on a worker
+            this_thread.worker = nullptr;
             executor.worker_leaves(*worker);  // from here on the place is somebody else's
             executor.drop_use();
         }

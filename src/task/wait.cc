@@ -1,6 +1,6 @@
-// The wait lot: threads that wait for any of several nodes leave a ticket per node in a hash table of short lists, and
-// set a flag in the node. A node that is settled with that flag looks its tickets up. So waiting for any needs no room
-// in the node, and a wait that times out leaves nothing behind.
+// The wait lot: threads that wait for any of several nodes, or for one in a way of their own, leave a ticket per node in a
+// hash table of short lists, and set a flag in the node. A node that is settled with that flag looks its tickets up. So
+// such a wait needs no room in the node, and one that times out leaves nothing behind.
 #include "task/wait.h"
 
 #include <array>
@@ -23,15 +23,9 @@ constexpr std::int64_t spin_ns = 20'000;
 constexpr std::int64_t until_begun_ns = 2'000;
 constexpr unsigned spin_pauses = 4;
 
-struct Ticket : Hook {
-    const Node* node = nullptr;
-    // On the waiter's stack: set by tell_lot under the bucket's mutex, read by the waiter.
-    std::atomic<std::uint32_t>* called = nullptr;
-};
-
 struct alignas(64) Bucket {
     Mutex mutex;
-    HookList<Ticket> tickets EXECQ_GUARDED_BY(mutex);
+    HookList<LotTicket> tickets EXECQ_GUARDED_BY(mutex);
 };
 
 Bucket& bucket_of(const void* node)
@@ -41,18 +35,26 @@ Bucket& bucket_of(const void* node)
     return all[(reinterpret_cast<std::uintptr_t>(node) >> 6) % all.size()];
 }
 
-void leave_ticket(Ticket& ticket)
+void leave_ticket(LotTicket& ticket)
 {
     Bucket& bucket = bucket_of(ticket.node);
     const MutexLock lock(bucket.mutex);
     bucket.tickets.push_back(ticket);
 }
 
-void take_ticket_back(Ticket& ticket)
+void take_ticket_back(LotTicket& ticket)
 {
     Bucket& bucket = bucket_of(ticket.node);
     const MutexLock lock(bucket.mutex);
     bucket.tickets.remove(ticket);
+}
+
+// Env is a word on the waiter's stack.
+void wake_caller(void* env)
+{
+    auto* called = static_cast<std::atomic<std::uint32_t>*>(env);
+    called->store(1, std::memory_order_release);  // pairs with the waiter's acquire
+    futex_wake(called, 1);
 }
 
 bool find_done(Node* const* nodes, std::size_t n, std::size_t* index)
@@ -80,14 +82,22 @@ void tell_lot(const void* node)
 {
     Bucket& bucket = bucket_of(node);
     const MutexLock lock(bucket.mutex);
-    bucket.tickets.for_each([node](Ticket& ticket) {
-        if (ticket.node != node)
-            return;
-        // release pairs with the waiter's acquire; the waiter cannot leave before it has taken this mutex.
-        ticket.called->store(1, std::memory_order_release);
-        futex_wake(ticket.called, 1);
+    bucket.tickets.for_each([node](LotTicket& ticket) {
+        if (ticket.node == node)
+            ticket.call(ticket.env);  // who left the ticket cannot go before it has taken this mutex
     });
 }
+
+DoneCall::DoneCall(Node& node, void (*call)(void* env), void* env)
+{
+    ticket_.node = &node;
+    ticket_.call = call;
+    ticket_.env = env;
+    leave_ticket(ticket_);
+    (void)node.announce_lot_waiter();  // the caller looks
+}
+
+DoneCall::~DoneCall() { take_ticket_back(ticket_); }
 
 execq_status block_on(Node& node, Deadline deadline)
 {
@@ -108,21 +118,22 @@ execq_status block_on_any(Node* const* nodes, std::size_t n, Deadline deadline, 
         return EXECQ_OK;
     if (deadline.only_look())
         return EXECQ_ETIMEDOUT;
-    std::array<Ticket, 16> few;
-    std::unique_ptr<Ticket[]> many;
+    std::array<LotTicket, 16> few;
+    std::unique_ptr<LotTicket[]> many;
     if (n > few.size()) {
-        many.reset(new (std::nothrow) Ticket[n]);
+        many.reset(new (std::nothrow) LotTicket[n]);
         if (many == nullptr)
             return EXECQ_ENOMEM;
     }
-    Ticket* tickets = many != nullptr ? many.get() : few.data();
+    LotTicket* tickets = many != nullptr ? many.get() : few.data();
 
     std::atomic<std::uint32_t> called{0};
     std::size_t left = 0;
     bool pending = true;
     for (; left < n && pending; ++left) {
         tickets[left].node = nodes[left];
-        tickets[left].called = &called;
+        tickets[left].call = wake_caller;
+        tickets[left].env = &called;
         leave_ticket(tickets[left]);
         pending = nodes[left]->announce_lot_waiter();
     }

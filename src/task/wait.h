@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "base/clock.h"
+#include "base/links.h"
 #include "task/node.h"
 
 namespace execq::core {
@@ -13,6 +14,28 @@ execq_status block_on(Node& node, Deadline deadline);
 
 // Sleeps until one of several nodes is done; *index gets the lowest that is. EXECQ_OK, EXECQ_ETIMEDOUT, EXECQ_ENOMEM.
 execq_status block_on_any(Node* const* nodes, std::size_t n, Deadline deadline, std::size_t* index);
+
+// A ticket of the wait lot: call(env) runs when the node is settled, under a mutex of the lot.
+struct LotTicket : Hook {
+    const Node* node = nullptr;
+    void (*call)(void* env) = nullptr;
+    void* env = nullptr;
+};
+
+// While one lives, call(env) runs when the node is settled, on the settling thread, at once, and perhaps also without
+// reason. It must not block, nor do anything with nodes. For those who wait in a way of their own: it cannot fail, and
+// leaves nothing behind. After construction look at the node, which may have been done before.
+class DoneCall {
+public:
+    // The caller holds a reference to the node for as long as this lives.
+    DoneCall(Node& node, void (*call)(void* env), void* env);
+    ~DoneCall();
+    DoneCall(const DoneCall&) = delete;
+    DoneCall& operator=(const DoneCall&) = delete;
+
+private:
+    LotTicket ticket_;
+};
 
 // Called by settle() of a node whose lot flag is set; only its address is used, it may be gone.
 void tell_lot(const void* node);

@@ -87,12 +87,68 @@ static void its_loop_is_held_detached_and_closed_like_any_other(void **state)
     execq_future_release(future);
 }
 
+static int32_t open_after(void *env, void **result)
+{
+    gate_pass(env);
+    *result = env;
+    return 0;
+}
+
+/* In a callback of a loop of the private copy that is not attached: uv_run of the library's copy is not under way. */
+static void run_own_loop(uv_timer_t *timer)
+{
+    struct uv_loop_s *own = NULL;
+    gate *g = timer->data;
+    must(execq_thread_loop(&own) == EXECQ_OK && own != timer->loop);
+    execq_executor *executor = pool_new(1);
+    execq_future *future = spawn(executor, open_after, g);
+    must(execq_run_until(future, MILLISECOND) == EXECQ_ETIMEDOUT);
+    gate_open(g, 1);
+    must(execq_run_until(future, -1) == EXECQ_OK);
+    execq_future_release(future);
+    pool_end(executor);
+    must(execq_thread_loop_close() == EXECQ_OK);
+    uv_close((uv_handle_t *)timer, NULL);
+}
+
+static void a_threads_own_loop_is_of_the_librarys_copy(void **state)
+{
+    (void)state;
+    static gate g;
+    gate_init(&g);
+    uv_loop_t loop;
+    uv_timer_t timer;
+    assert_int_equal(uv_loop_init(&loop), 0);
+    uv_timer_init(&loop, &timer);
+    timer.data = &g;
+    uv_timer_start(&timer, run_own_loop, 0, 0);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    gate_destroy(&g);
+}
+
+static void an_attached_private_loop_is_in_the_way_of_ones_own(void **state)
+{
+    (void)state;
+    attached a;
+    attached_open(&a);
+    execq_future *future = NULL;
+    execq_promise *promise = promise_new(&future);
+    assert_status(execq_run_until(future, -1), EXECQ_EDEADLK);
+    attached_close(&a);
+    assert_status(execq_run_until(future, 1), EXECQ_ETIMEDOUT);
+    execq_promise_release(promise);
+    execq_future_release(future);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_two_copies_are_really_two),
         cmocka_unit_test(fifty_thousand_completions_reach_the_private_copys_loop),
         cmocka_unit_test(its_loop_is_held_detached_and_closed_like_any_other),
+        cmocka_unit_test(a_threads_own_loop_is_of_the_librarys_copy),
+        cmocka_unit_test(an_attached_private_loop_is_in_the_way_of_ones_own),
     };
     return cmocka_run_group_tests_name("capi.second_libuv", tests, NULL, NULL);
 }

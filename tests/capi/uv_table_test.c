@@ -5,6 +5,9 @@
 
 #include "uv_loop.h"
 
+/* What the table had in its first version: up to unref. */
+enum { FIRST_SIZE = offsetof(execq_uv_table, timer_size) };
+
 static void *find_symbol(void *env, const char *name)
 {
     if (env != NULL && strcmp(env, name) == 0) {
@@ -81,7 +84,8 @@ static void a_missing_symbol_or_an_old_libuv_is_not_supported(void **state)
     (void)state;
     static const char *const needed[] = {"uv_version",    "uv_version_string", "uv_loop_size", "uv_handle_size",
                                          "uv_async_init", "uv_async_send",     "uv_close",     "uv_ref",
-                                         "uv_unref"};
+                                         "uv_unref",      "uv_loop_init",      "uv_run",       "uv_timer_start",
+                                         "uv_walk"};
     for (size_t i = 0; i < COUNT_OF(needed); i++) {
         check_load_fails(find_symbol, needed[i], EXECQ_ENOTSUP);
     }
@@ -91,7 +95,7 @@ static void a_missing_symbol_or_an_old_libuv_is_not_supported(void **state)
 static void a_load_refuses_bad_arguments(void **state)
 {
     (void)state;
-    static const uint32_t sizes[] = {0, 4, 16, sizeof(execq_uv_table) - 1};
+    static const uint32_t sizes[] = {0, 4, 16, FIRST_SIZE - 1};
     assert_status(execq_uv_table_load(NULL, NULL, NULL), EXECQ_EINVAL);
     assert_status(execq_uv_table_load(NULL, find_symbol, NULL), EXECQ_EINVAL);
     for (size_t i = 0; i < COUNT_OF(sizes); i++) {
@@ -119,6 +123,30 @@ static void a_load_writes_no_more_than_this_version_knows(void **state)
     assert_int_equal(grown.table.struct_size, sizeof grown);
     assert_int_equal(grown.later, 0);
     assert_ptr_equal(grown.table.identity, uv_version_string());
+}
+
+/* Finds what the first version had, and nothing that came later. */
+static void *find_first_symbol(void *env, const char *name)
+{
+    must(strcmp(name, "uv_run") != 0 && strcmp(name, "uv_loop_init") != 0);
+    return find_symbol(env, name);
+}
+
+static void a_load_into_a_table_of_the_first_size_writes_and_asks_no_more(void **state)
+{
+    (void)state;
+    static const execq_symbol_fn lookups[] = {find_first_symbol, NULL};
+    for (size_t i = 0; i < COUNT_OF(lookups); i++) {
+        execq_uv_table table;
+        execq_uv_table before;
+        memset(&table, 0x7f, sizeof table);
+        before = table;
+        table.struct_size = FIRST_SIZE;
+        assert_status(execq_uv_table_load(&table, lookups[i], NULL), EXECQ_OK);
+        assert_int_equal(table.struct_size, FIRST_SIZE);
+        assert_ptr_equal(table.identity, uv_version_string());
+        assert_memory_equal((char *)&table + FIRST_SIZE, (char *)&before + FIRST_SIZE, sizeof table - FIRST_SIZE);
+    }
 }
 
 /* Checks that attaching with this table is refused and leaves nothing behind. */
@@ -211,6 +239,10 @@ static void a_loaded_table_an_inline_one_and_none_attach_alike(void **state)
     check_attach_works(&table);
     execq_uv_table_here(&table);
     check_attach_works(&table);
+    execq_uv_table_here(&table);
+    table.struct_size = FIRST_SIZE; /* attaching needs no more */
+    memset((char *)&table + FIRST_SIZE, 0x7f, sizeof table - FIRST_SIZE);
+    check_attach_works(&table);
     check_attach_works(NULL);
 }
 
@@ -222,6 +254,7 @@ int main(void)
         cmocka_unit_test(a_missing_symbol_or_an_old_libuv_is_not_supported),
         cmocka_unit_test(a_load_refuses_bad_arguments),
         cmocka_unit_test(a_load_writes_no_more_than_this_version_knows),
+        cmocka_unit_test(a_load_into_a_table_of_the_first_size_writes_and_asks_no_more),
         cmocka_unit_test(every_entry_of_a_table_is_needed),
         cmocka_unit_test(a_table_of_an_old_libuv_is_not_supported),
         cmocka_unit_test(a_libuv_that_has_nothing_left_says_so),

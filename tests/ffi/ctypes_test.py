@@ -52,7 +52,11 @@ class ShutdownReport(ctypes.Structure):
 class UvTable(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("version", c_uint32), ("reserved", c_uint32),
                 ("identity", c_void_p), ("loop_size", c_uint64), ("async_size", c_uint64)] + [
-                    (name, c_void_p) for name in ("async_init", "async_send", "close", "ref", "unref")]
+                    (name, c_void_p) for name in ("async_init", "async_send", "close", "ref", "unref")] + [
+                    ("timer_size", c_uint64)] + [
+                    (name, c_void_p) for name in (
+                        "loop_init", "loop_close", "loop_alive", "backend_fd", "backend_timeout", "run", "update_time",
+                        "timer_init", "timer_start", "timer_stop", "walk", "is_closing", "handle_type", "handle_type_name")]
 
 
 STRUCTS = {

@@ -42,7 +42,10 @@ const STRUCTS = {
     execq_uv_table: koffi.struct('execq_uv_table', {
         struct_size: 'uint32_t', flags: 'uint32_t', version: 'uint32_t', reserved: 'uint32_t', identity: 'void *',
         loop_size: 'uint64_t', async_size: 'uint64_t', async_init: 'void *', async_send: 'void *', close: 'void *',
-        ref: 'void *', unref: 'void *',
+        ref: 'void *', unref: 'void *', timer_size: 'uint64_t', loop_init: 'void *', loop_close: 'void *',
+        loop_alive: 'void *', backend_fd: 'void *', backend_timeout: 'void *', run: 'void *', update_time: 'void *',
+        timer_init: 'void *', timer_start: 'void *', timer_stop: 'void *', walk: 'void *', is_closing: 'void *',
+        handle_type: 'void *', handle_type_name: 'void *',
     }),
 };
 

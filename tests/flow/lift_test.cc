@@ -9,7 +9,7 @@
 #include <uv.h>
 #include <vector>
 
-#include "flow/uv_table.h"
+#include "base/uv_table.h"
 #include "task/callbacks.h"
 #include "task/wait.h"
 #include "white_box.h"
@@ -210,9 +210,9 @@ TEST_F(LiftTest, CompletionsAndTasksHaveTheirTurnsBesideEachOther)
     std::vector<Node*> promises;
     for (std::size_t i = 0; i < many; ++i) {
         ASSERT_EQ(lift(*port, spec([](void*, void**) -> std::int32_t {
-                           order.push_back('t');
-                           return 0;
-                       }),
+                      order.push_back('t');
+                      return 0;
+                  }),
                        nullptr),
                   EXECQ_OK);
         promises.push_back(new_promise());

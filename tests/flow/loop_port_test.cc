@@ -9,7 +9,7 @@
 #include <uv.h>
 #include <vector>
 
-#include "flow/uv_table.h"
+#include "base/uv_table.h"
 #include "task/callbacks.h"
 #include "white_box.h"
 

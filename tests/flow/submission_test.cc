@@ -8,9 +8,9 @@
 #include <uv.h>
 #include <vector>
 
+#include "base/uv_table.h"
 #include "flow/cq.h"
 #include "flow/loop_port.h"
-#include "flow/uv_table.h"
 #include "pool.h"
 #include "sched/conf.h"
 

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <vector>
 
+#include "task/callbacks.h"
 #include "white_box.h"
 
 using namespace execq::core;
@@ -277,6 +278,65 @@ TEST(Wait, WithALimitEndsByOneOrTheOther)
             node->release();
         });
     EXPECT_GT(timed_out, 0U);
+}
+
+TEST(DoneCall, RunsOnceWhereTheNodeIsSettledAndNotWhereItWas)
+{
+    Promises promises(2);
+    Counter first;
+    Counter second;
+    {
+        const DoneCall call(promises[0], Counter::hit, &first);
+        const DoneCall twice(promises[0], Counter::hit, &first);
+        const DoneCall other(promises[1], Counter::hit, &second);
+        EXPECT_EQ(first.n, 0U);
+        promises[0].settle_value(nullptr);
+        EXPECT_EQ(first.n, 2U);
+        EXPECT_EQ(second.n, 0U);
+        const DoneCall late(promises[0], Counter::hit, &first);
+        EXPECT_TRUE(promises[0].done());
+        EXPECT_EQ(first.n, 2U);
+    }
+    promises[1].settle_value(nullptr);
+    EXPECT_EQ(second.n, 0U) << "taken back";
+}
+
+// The call comes before callbacks, even inside one, where completions are queued.
+TEST(DoneCall, IsNotQueuedBehindCallbacks)
+{
+    Promises promises(1);
+    Counter called;
+    const DoneCall call(promises[0], Counter::hit, &called);
+    const CallbackScope scope;
+    promises[0].settle_value(nullptr);
+    EXPECT_EQ(called.n, 1U);
+}
+
+TEST(DoneCall, OrALookFindsOut)
+{
+    const std::size_t rounds = stress_n(50'000, 5'000);
+    Node* node = nullptr;
+    std::size_t called_first = 0;
+    race_rounds(
+        2, rounds, [&](std::size_t) { node = new_promise(); },
+        [&](unsigned role, std::size_t) {
+            if (role == 0) {
+                node->settle_value(nullptr);
+                return;
+            }
+            Counter called;  // gone with this frame
+            const DoneCall call(*node, Counter::hit, &called);
+            if (node->done())
+                return;
+            while (called.n == 0)
+                std::this_thread::yield();
+            ++called_first;
+        },
+        [&](std::size_t) {
+            node->release();
+            node->release();
+        });
+    EXPECT_GT(called_first, 0U);
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-#include "flow/uv_table.h"
+#include "base/uv_table.h"
 
 #include <cstring>
 #include <gtest/gtest.h>
@@ -36,6 +36,26 @@ struct Symbols {
         set("uv_ref", uv_ref);
         set("uv_unref", uv_unref);
     }
+    // And what it takes to own loops.
+    static Symbols all()
+    {
+        Symbols symbols;
+        symbols.set("uv_loop_init", uv_loop_init);
+        symbols.set("uv_loop_close", uv_loop_close);
+        symbols.set("uv_loop_alive", uv_loop_alive);
+        symbols.set("uv_backend_fd", uv_backend_fd);
+        symbols.set("uv_backend_timeout", uv_backend_timeout);
+        symbols.set("uv_run", uv_run);
+        symbols.set("uv_update_time", uv_update_time);
+        symbols.set("uv_timer_init", uv_timer_init);
+        symbols.set("uv_timer_start", uv_timer_start);
+        symbols.set("uv_timer_stop", uv_timer_stop);
+        symbols.set("uv_walk", uv_walk);
+        symbols.set("uv_is_closing", uv_is_closing);
+        symbols.set("uv_handle_get_type", uv_handle_get_type);
+        symbols.set("uv_handle_type_name", uv_handle_type_name);
+        return symbols;
+    }
     template <class Function>
     void set(const char* name, Function* function)
     {
@@ -47,42 +67,55 @@ bool same(const execq_uv_table& a, const execq_uv_table& b) { return std::memcmp
 
 TEST(UvTable, IsLoadedBySymbolLookup)
 {
-    Symbols symbols;
+    Symbols symbols = Symbols::all();
     execq_uv_table table{};
     table.struct_size = sizeof table;
-    ASSERT_EQ(load_uv_table(Symbols::find, &symbols, &table), EXECQ_OK);
+    ASSERT_EQ(load_uv_table(Symbols::find, &symbols, sizeof table, &table), EXECQ_OK);
     EXPECT_TRUE(same(table, own_uv_table()));
     EXPECT_EQ(check_uv_table(table), EXECQ_OK);
     EXPECT_EQ(symbols.asked.size(), symbols.table.size()) << "something is looked up that this test does not know";
 }
 
+TEST(UvTable, OfTheFirstSizeNeedsNoMoreThanItHad)
+{
+    Symbols symbols;
+    execq_uv_table table{};
+    ASSERT_EQ(load_uv_table(Symbols::find, &symbols, first_uv_table_size, &table), EXECQ_OK);
+    EXPECT_EQ(table.unref, own_uv_table().unref);
+    EXPECT_EQ(table.timer_size, 0U);
+    EXPECT_EQ(table.loop_init, nullptr);
+    EXPECT_EQ(check_uv_table(table), EXECQ_OK);
+    EXPECT_FALSE(can_own_loops(table));
+    EXPECT_EQ(symbols.asked.size(), symbols.table.size()) << "something is looked up that the size does not cover";
+}
+
 TEST(UvTable, IsRefusedAndUntouchedWhereASymbolIsMissing)
 {
-    const Symbols all;
+    const Symbols all = Symbols::all();
     for (const auto& [name, address] : all.table) {
-        Symbols symbols;
+        Symbols symbols = all;
         symbols.table.erase(name);
         execq_uv_table table;
         std::memset(&table, 0x5a, sizeof table);
         const execq_uv_table before = table;
-        EXPECT_EQ(load_uv_table(Symbols::find, &symbols, &table), EXECQ_ENOTSUP) << name;
+        EXPECT_EQ(load_uv_table(Symbols::find, &symbols, sizeof table, &table), EXECQ_ENOTSUP) << name;
         EXPECT_TRUE(same(table, before)) << name;
     }
 }
 
 TEST(UvTable, IsRefusedWhereTheCopyIsOlderThan1_44)
 {
-    Symbols symbols;
+    Symbols symbols = Symbols::all();
     symbols.set(
         "uv_version", +[] { return (1U << 16) | (43U << 8) | 255U; });
     execq_uv_table table;
     std::memset(&table, 0x5a, sizeof table);
     const execq_uv_table before = table;
-    EXPECT_EQ(load_uv_table(Symbols::find, &symbols, &table), EXECQ_ENOTSUP);
+    EXPECT_EQ(load_uv_table(Symbols::find, &symbols, sizeof table, &table), EXECQ_ENOTSUP);
     EXPECT_TRUE(same(table, before));
     symbols.set(
         "uv_version", +[] { return (1U << 16) | (44U << 8); });
-    EXPECT_EQ(load_uv_table(Symbols::find, &symbols, &table), EXECQ_OK);
+    EXPECT_EQ(load_uv_table(Symbols::find, &symbols, sizeof table, &table), EXECQ_OK);
     EXPECT_EQ(table.version, (1U << 16) | (44U << 8));
 }
 
@@ -100,6 +133,9 @@ TEST(UvTable, OfOurOwnIsThatOfTheLinkedLibuv)
     EXPECT_EQ(table.close, &uv_close);
     EXPECT_EQ(table.ref, &uv_ref);
     EXPECT_EQ(table.unref, &uv_unref);
+    EXPECT_EQ(table.timer_size, sizeof(uv_timer_t));
+    EXPECT_EQ(reinterpret_cast<void*>(table.run), reinterpret_cast<void*>(&uv_run));
+    EXPECT_EQ(table.loop_init, &uv_loop_init);
 }
 
 TEST(UvTable, IsInvalidWhereAnEntryIsMissing)
@@ -115,6 +151,26 @@ TEST(UvTable, IsInvalidWhereAnEntryIsMissing)
         hole(table);
         EXPECT_EQ(check_uv_table(table), EXECQ_EINVAL);
     }
+}
+
+TEST(UvTable, OwnsNoLoopsWhereOneOfTheirEntriesIsMissing)
+{
+    EXPECT_TRUE(can_own_loops(own_uv_table()));
+    for (std::size_t at = first_uv_table_size; at < sizeof(execq_uv_table); at += sizeof(void*)) {
+        execq_uv_table table = own_uv_table();
+        std::memset(reinterpret_cast<char*>(&table) + at, 0, sizeof(void*));
+        EXPECT_FALSE(can_own_loops(table)) << at;
+        EXPECT_EQ(check_uv_table(table), EXECQ_OK) << "it still attaches loops";
+    }
+}
+
+TEST(UvTable, NamesTheErrorsOfLibuv)
+{
+    EXPECT_EQ(status_of_uv(0), EXECQ_OK);
+    EXPECT_EQ(status_of_uv(UV_ENOMEM), EXECQ_ENOMEM);
+    EXPECT_EQ(status_of_uv(UV_EMFILE), EXECQ_EMFILE);
+    EXPECT_EQ(status_of_uv(UV_ENFILE), EXECQ_EMFILE);
+    EXPECT_EQ(status_of_uv(UV_EINVAL), EXECQ_EINVAL);
 }
 
 TEST(UvTable, OfAnOldCopyIsNotSupported)
