@@ -236,14 +236,16 @@ execq_status ThreadLoop::init_loop()
 
 void ThreadLoop::on_wake(uv_async_s* async) { owner_of(async)->mailbox_.take_all(); }
 
-// Also where a deadline has passed; that needs no more than to end the run.
-void ThreadLoop::on_mark(uv_timer_s* timer)
+void ThreadLoop::on_timer(uv_timer_s* timer)
 {
     ThreadLoop& self = *owner_of(timer);
-    self.marked_ = self.marked_ || !self.running_;
+    if (self.running_)
+        self.set_timer(1);  // it may have been due when uv_run began, which then still waits
+    else
+        self.marked_ = true;
 }
 
-void ThreadLoop::set_timer(std::uint64_t timeout_ms) { uv_.timer_start(timer_, on_mark, timeout_ms, 0); }
+void ThreadLoop::set_timer(std::uint64_t timeout_ms) { uv_.timer_start(timer_, on_timer, timeout_ms, 0); }
 
 // Unwound by a pthread_exit, too.
 class ThreadLoop::Run {
@@ -268,7 +270,8 @@ private:
 };
 
 // uv_run waits once whatever it did before: if timers were due when it began, that would not be the end of it. So what is
-// due already runs without waiting, and for a timer that becomes due in this very moment we set our own behind it.
+// due already runs without waiting, and for a timer that becomes due in this very moment we set our own behind it, which
+// starts again for as long as the run goes on.
 void ThreadLoop::run_once(Deadline deadline)
 {
     const Run scope(*this);

@@ -83,7 +83,7 @@ private:
     execq_status init();
     execq_status init_loop();
     static void on_wake(uv_async_s* async);
-    static void on_mark(uv_timer_s* timer);
+    static void on_timer(uv_timer_s* timer);
     uv_handle_s* async_handle() const { return reinterpret_cast<uv_handle_s*>(async_); }
     uv_handle_s* timer_handle() const { return reinterpret_cast<uv_handle_s*>(timer_); }
     void set_timer(std::uint64_t timeout_ms);

@@ -375,6 +375,33 @@ TEST(ThreadLoop, ReturnsAfterTimersThatWereDueAtTheBeginning)
     close_loop();
 }
 
+int late_run(uv_loop_t* loop, std::uint32_t mode)
+{
+    const std::int64_t until = now_ns() + 3'000'000;
+    while (mode == UV_RUN_ONCE && now_ns() < until) {
+    }
+    return uv_run(loop, static_cast<uv_run_mode>(mode));
+}
+
+// Between the question what is due and uv_run.
+TEST(ThreadLoop, ReturnsAfterATimerOrADeadlineThatComesInBetween)
+{
+    execq_uv_table table = own_uv_table();
+    table.run = late_run;
+    ThreadLoop::use_table(&table);
+    ThreadLoop& loop = open_loop();
+    Ticker ticker;
+    ticker.start(loop, 2);
+    while (ticker.ticks == 0)
+        loop.run_once();
+    const Deadline deadline = Deadline::after(2'000'000);
+    while (!deadline.passed())
+        loop.run_once(deadline);
+    uv_close(ticker.handle(), nullptr);
+    close_loop();
+    ThreadLoop::use_table(nullptr);
+}
+
 TEST(ThreadLoop, IsAliveByTheUsersWorkAlone)
 {
     ThreadLoop& loop = open_loop();
