@@ -79,8 +79,9 @@ EXECQ_API execq_status execq_uv_table_load(execq_uv_table *table, execq_symbol_f
 EXECQ_API execq_status execq_loop_attach_uv(struct uv_loop_s *loop, const execq_uv_table *table, execq_loop **out);
 
 /* Detaches a loop: cancels the tasks that have not started (reason SHUTDOWN), delivers in order what is complete,
- * withdraws the rest (their drops run here); nothing runs or is delivered after it returned. Asynchronous tasks that have
- * started go on, but their cancel callbacks are not called any more. Run the loop once more (uv_run in any mode) before uv_loop_close.
+ * withdraws the rest (their drops run here); nothing runs or is delivered after it returned. Asynchronous tasks that
+ * have started go on, but their cancel callbacks are not called any more. Run the loop once more (uv_run in any mode)
+ * before uv_loop_close.
  * Ownership: the caller's reference stays and must still be released.
  * Threads: loop thread only, also in a callback of the loop. Blocks: for the length of the callbacks that it delivers.
  * Order: that of completion. Errors: EXECQ_EINVAL (loop NULL), EXECQ_EALREADY (detached before). Since: 0.1. */
@@ -109,22 +110,22 @@ EXECQ_API execq_status execq_loop_unhold(execq_loop *loop);
 EXECQ_API execq_status execq_loop_submit(execq_loop *loop, const execq_task_options *options, execq_fn fn, void *env,
                                          execq_future **out);
 
-/* Calls start(promise, uv_loop, env) on the loop's thread, to begin work that completes the promise later; the future is
- * done when the promise is. Until start is called the future is pending and can be canceled; from then on a cancellation
- * is a request, see execq_promise_on_cancel.
- * Ownership: start owns one reference of the promise, also where an exception leaves it; if the promise is open then, it
- *   is rejected with EXECQ_EEXCEPTION. env as the options say, but it lives until the promise is completed, not only
+/* Calls start(promise, uv_loop, env) on the loop's thread, to begin work that completes the promise later; the future
+ * is done when the promise is. Until start is called the future is pending and can be canceled; from then on a
+ * cancellation is a request, see execq_promise_on_cancel.
+ * Ownership: start owns one reference of the promise, also where an exception leaves it; if the promise is open then,
+ *   it is rejected with EXECQ_EEXCEPTION. env as the options say, but it lives until the promise is completed, not only
  *   until start returned: drop(env) runs before the future is done. *out as for execq_loop_submit.
  * Threads: any; start never runs inside this call. The loop stays alive until the promise is completed.
- * Blocks: never. Order: as execq_loop_submit. Errors: those of execq_loop_submit (start NULL: EXECQ_EINVAL). Since: 0.3. */
+ * Blocks: never. Order: as execq_loop_submit. Errors: those of execq_loop_submit, with start for fn. Since: 0.3. */
 EXECQ_API execq_status execq_loop_submit_async(execq_loop *loop, const execq_task_options *options,
                                                execq_async_fn start, void *env, execq_future **out);
 
 /* Runs fn(env) on the loop's thread and waits for it.
  * Ownership: env stays the caller's. *result (may be NULL) gets the value, which is the caller's.
  * Threads: any but the loop's.
- * Blocks: up to timeout_ns nanoseconds (negative: for ever; 0: only where fn begins at once) until fn has begun, and then
- *   for as long as it runs.
+ * Blocks: up to timeout_ns nanoseconds (negative: for ever; 0: only looks) until fn has begun, and then for as long as
+ *   it runs.
  * Order: as execq_loop_submit; done callbacks that are queued on this thread run first.
  * Errors: EXECQ_EINVAL (loop or fn NULL), EXECQ_EFAILED (see execq_loop_call_error), EXECQ_ETIMEDOUT (fn never ran, nor
  *   will), EXECQ_ECLOSED (loop detached), EXECQ_ECANCELED (detached meanwhile; fn never ran), EXECQ_ENOMEM,

@@ -30,8 +30,8 @@ EXECQ_API execq_status execq_promise_new(const execq_promise_options *options, e
  * Ownership: on EXECQ_OK the value is the future's, otherwise it stays the caller's. The promise's reference stays. The
  *   env of the asynchronous task that the promise belongs to, if it does, ends here: its drop runs before the future is
  *   done.
- * Threads: any. Blocks: never, but while the promise's cancel callback runs on another thread; done callbacks of the future run on this thread (inside the call, or after the done
- *   callback that this call is made in).
+ * Threads: any. Blocks: never, but while the promise's cancel callback runs on another thread; done callbacks of the
+ *   future run on this thread (inside the call, or after the done callback that this call is made in).
  * Order: the first completion wins. Errors: EXECQ_EINVAL (promise NULL), EXECQ_EALREADY (completed before).
  * Since: 0.1. */
 EXECQ_API execq_status execq_promise_resolve(execq_promise *promise, void *value);
@@ -48,14 +48,15 @@ EXECQ_API execq_status execq_promise_reject(execq_promise *promise, int32_t code
  * Errors: EXECQ_EINVAL (promise NULL). Returns 1 or 0. Since: 0.1. */
 EXECQ_API int32_t execq_promise_cancel_requested(execq_promise *promise);
 
-/* Has fn(env) called once if cancellation is requested while the promise is open, or was requested already; one callback
- * per promise. It is not called, and does not go on, once the promise is completed: a completion on another thread waits
- * for it, one inside of it does not.
- * Ownership: env is taken: drop(env), if not NULL, runs once: after fn, or when it is certain that fn is not called (the
- *   promise is completed), or inside the call where it fails.
- * Threads: any. fn runs on the thread of the loop that the task was started on; once that loop is detached, it is not
- *   called any more. For a promise of execq_promise_new it runs on the thread that requests the cancellation, inside that
- *   call, or, if it was requested before, inside this one; inside a done callback it waits until that returned.
+/* Has fn(env) called once if cancellation is requested while the promise is open, or was requested already; one
+ * callback per promise. It is not called, and does not go on, once the promise is completed: a completion on another
+ * thread waits for it, one inside of it does not.
+ * Ownership: env is taken: drop(env), if not NULL, runs once: after fn, or when it is certain that fn is not called
+ *   (the promise is completed), or inside the call where it fails.
+ * Threads: any. fn runs on the thread of the loop that the task was started on, never inside this call; once that loop
+ *   is detached, it is not called any more. For a promise of execq_promise_new it runs on the thread that requests the
+ *   cancellation, inside that call, or, if it was requested before, inside this one; inside a done callback it waits
+ *   until that returned.
  * Blocks: never. Order: on a loop, with the completions that are delivered there.
  * Errors: EXECQ_EINVAL (promise or fn NULL), EXECQ_EALREADY (completed, or there is a callback), EXECQ_ENOMEM.
  * Since: 0.3. */

@@ -15,7 +15,10 @@ namespace {
 // a task may run a loop of its own, whose bodies wait for other tasks in place.
 class BodyScope {
 public:
-    explicit BodyScope(const Node& node) : node_(node), frame_(worker_frame()), outer_(innermost_) { innermost_ = this; }
+    explicit BodyScope(const Node& node) : node_(node), frame_(worker_frame()), outer_(innermost_)
+    {
+        innermost_ = this;
+    }
     ~BodyScope() { innermost_ = outer_; }
     BodyScope(const BodyScope&) = delete;
     BodyScope& operator=(const BodyScope&) = delete;

@@ -4,7 +4,7 @@
 //
 //   none ──hook_cancel()──► armed ──send_cancel_callback()──► sending ──► posted ──end_cancel_callback()──► running
 //
-// and from armed, posted and running to closed. Who completes the promise closes the slot first: an armed record is
+// and from armed, posted and running to over. Who completes the promise closes the slot first: an armed record is
 // then his to drop and free, a posted one that of the thread it is posted to, and a running one he waits for, unless
 // he is called by it. So no callback begins or goes on after the promise was completed, and its drop runs once.
 //
@@ -23,16 +23,13 @@ namespace execq::core {
 namespace {
 
 // In the low bits of the slot; records are aligned to 16. Waited: somebody sleeps until a running callback has ended.
-constexpr std::uintptr_t none = 0, armed = 1, sending = 2, posted = 3, running = 4, closed = 5, waited = 8;
+constexpr std::uintptr_t none = 0, armed = 1, sending = 2, posted = 3, running = 4, over = 5, waited = 8;
 constexpr std::uintptr_t stage_mask = 7, record_mask = ~std::uintptr_t{15};
 
 HeapRegistration& record_in(std::uintptr_t slot) { return *reinterpret_cast<HeapRegistration*>(slot & record_mask); }
 
 // `done` is a room for the function only; it is called as what it is.
-execq_done_fn as_done(execq_cancel_fn fn)
-{
-    return reinterpret_cast<execq_done_fn>(reinterpret_cast<void (*)()>(fn));
-}
+execq_done_fn as_done(execq_cancel_fn fn) { return reinterpret_cast<execq_done_fn>(reinterpret_cast<void (*)()>(fn)); }
 execq_cancel_fn as_cancel(execq_done_fn done)
 {
     return reinterpret_cast<execq_cancel_fn>(reinterpret_cast<void (*)()>(done));
@@ -70,8 +67,8 @@ Node* Node::make_promise(execq_drop_fn drop_result, const char* name)
     TaskSpec spec;
     spec.drop_result = drop_result;
     spec.name = name;
-    Node* node = make_behind(2 * one_reference | static_cast<std::uint64_t>(Phase::running), spec, 0,
-                             sizeof(PromisePart));
+    Node* node =
+        make_behind(2 * one_reference | static_cast<std::uint64_t>(Phase::running), spec, 0, sizeof(PromisePart));
     if (node != nullptr)
         new (&node->promise()) PromisePart;
     return node;
@@ -170,20 +167,20 @@ execq_status Node::hook_cancel(execq_cancel_fn cancel, void* cancel_env, execq_d
     record->node = this;
     std::atomic<std::uintptr_t>& slot = promise().cancel;
     std::uintptr_t seen = none;
-    if (!slot.compare_exchange_strong(seen, reinterpret_cast<std::uintptr_t>(record) | armed,
-                                      std::memory_order_acq_rel, std::memory_order_relaxed)) {
+    if (!slot.compare_exchange_strong(seen, reinterpret_cast<std::uintptr_t>(record) | armed, std::memory_order_acq_rel,
+                                      std::memory_order_relaxed)) {
         delete record;
         return EXECQ_EALREADY;
     }
     std::uint64_t word = state_.load(std::memory_order_relaxed);
     do {
         if (phase_of(word) != Phase::running) {  // completed: nobody looked at the slot, nor will
-            slot.store(closed, std::memory_order_relaxed);
+            slot.store(over, std::memory_order_relaxed);
             delete record;
             return EXECQ_EALREADY;
         }
-    } while (!state_.compare_exchange_weak(word, word | hooked_flag, std::memory_order_acq_rel,
-                                           std::memory_order_relaxed));
+    } while (
+        !state_.compare_exchange_weak(word, word | hooked_flag, std::memory_order_acq_rel, std::memory_order_relaxed));
     tell_cancel();
     return EXECQ_OK;
 }
@@ -218,11 +215,11 @@ void Node::end_cancel_callback(HeapRegistration& record, bool wanted)
     const auto address = reinterpret_cast<std::uintptr_t>(&record);
     const CancelScope scope(*this);
     std::uintptr_t seen = address | posted;
-    if (wanted && slot.compare_exchange_strong(seen, address | running, std::memory_order_acq_rel,
-                                               std::memory_order_relaxed))
+    if (wanted &&
+        slot.compare_exchange_strong(seen, address | running, std::memory_order_acq_rel, std::memory_order_relaxed))
         call_cancel(as_cancel(record.done), record.env);
     call_drop(record.drop, record.env);
-    if ((slot.exchange(closed, std::memory_order_acq_rel) & waited) != 0)
+    if ((slot.exchange(over, std::memory_order_acq_rel) & waited) != 0)
         futex_wake_all(&slot);
 }
 
@@ -232,10 +229,10 @@ void Node::close_cancel_slot()
         return;  // who runs it closes the slot
     std::atomic<std::uintptr_t>& slot = promise().cancel;
     std::uintptr_t seen = slot.load(std::memory_order_acquire);
-    while (seen != closed) {
+    while (seen != over) {
         switch (seen & stage_mask) {
         case armed:
-            if (slot.compare_exchange_weak(seen, closed, std::memory_order_acq_rel, std::memory_order_acquire)) {
+            if (slot.compare_exchange_weak(seen, over, std::memory_order_acq_rel, std::memory_order_acquire)) {
                 HeapRegistration& record = record_in(seen);
                 const CallbackScope scope;
                 call_drop(record.drop, record.env);
@@ -244,12 +241,12 @@ void Node::close_cancel_slot()
             }
             break;
         case posted:
-            if (slot.compare_exchange_weak(seen, closed, std::memory_order_acq_rel, std::memory_order_acquire))
+            if (slot.compare_exchange_weak(seen, over, std::memory_order_acq_rel, std::memory_order_acquire))
                 return;
             break;
         case running:
-            if ((seen & waited) != 0 || slot.compare_exchange_weak(seen, seen | waited, std::memory_order_acq_rel,
-                                                                   std::memory_order_acquire)) {
+            if ((seen & waited) != 0 ||
+                slot.compare_exchange_weak(seen, seen | waited, std::memory_order_acq_rel, std::memory_order_acquire)) {
                 const ThreadWaits::Scope waits;
                 futex_wait(&slot, static_cast<std::uint32_t>(seen | waited), Deadline::after(-1));
                 seen = slot.load(std::memory_order_acquire);

@@ -51,7 +51,8 @@ TEST(TimerWheel, AnEmptyOneNeverHasToBeWokenFor)
 TEST(TimerWheel, IsNeverEarlyAndLessThanATickLate)
 {
     const std::int64_t start = 1'000'000'007;
-    for (const std::int64_t deadline : {start + 1, start + ms - 8, start + ms - 7, start + 5 * ms, start + 999'999'999}) {
+    for (const std::int64_t deadline :
+         {start + 1, start + ms - 8, start + ms - 7, start + 5 * ms, start + 999'999'999}) {
         TimerWheel wheel(start);
         Timer timer;
         wheel.insert(timer, deadline);
@@ -216,8 +217,8 @@ TEST(TimerWheel, AVisitMayRemoveWhatIsStillToCome)
     TimerWheel wheel(0);
     Ids ids;
     wheel.insert((*t)[0], -1);
-    wheel.insert((*t)[1], -1);         // due as well
-    wheel.insert((*t)[2], 64 * ms);    // comes down from a higher level and is due then
+    wheel.insert((*t)[1], -1);       // due as well
+    wheel.insert((*t)[2], 64 * ms);  // comes down from a higher level and is due then
     wheel.insert((*t)[3], 64 * ms);
     wheel.insert((*t)[4], 70 * ms);
     wheel.insert((*t)[5], 70 * ms);
@@ -345,8 +346,9 @@ private:
 
     void advance()
     {
-        now_ = below(3) == 0 ? std::max(now_, wheel_.next_deadline() == TimerWheel::never ? now_ : wheel_.next_deadline())
-                             : now_ + some_time();
+        now_ = below(3) == 0
+                   ? std::max(now_, wheel_.next_deadline() == TimerWheel::never ? now_ : wheel_.next_deadline())
+                   : now_ + some_time();
         const std::int64_t now_tick = now_ / ms;
         wheel_.advance(now_, [&](TimerEntry& entry) {
             auto& timer = static_cast<Timer&>(entry);

@@ -59,10 +59,7 @@ void drop_env(void* env)
     CHECK(job.env_dropped.fetch_add(1) == 0);
 }
 
-void drop_hook(void* env)
-{
-    CHECK(static_cast<Job*>(env)->hook_dropped.fetch_add(1) == 0);
-}
+void drop_hook(void* env) { CHECK(static_cast<Job*>(env)->hook_dropped.fetch_add(1) == 0); }
 
 void stop(void* env)
 {
