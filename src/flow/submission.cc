@@ -75,6 +75,8 @@ execq_status submit_to_port(const Resolved& executor, const TaskSpec& spec, cons
 
 execq_status submit_alone(const Resolved& executor, const TaskSpec& spec, execq_future** out)
 {
+    if (out == nullptr && spec.plain() && Item::fits(spec.fn))
+        return executor->submit(Item(spec.fn, spec.env));
     Node* node = make_node(executor, spec, out != nullptr);
     if (node == nullptr)
         return EXECQ_ENOMEM;

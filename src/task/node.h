@@ -47,6 +47,9 @@ struct TaskSpec {
     execq_drop_fn drop_result = nullptr;
     const char* name = nullptr;
     std::uint64_t env_size = 0;
+
+    // Nothing but a body and its env.
+    bool plain() const { return drop == nullptr && drop_result == nullptr && name == nullptr && env_size == 0; }
 };
 
 enum class Phase : std::uint64_t { pending = 0, running = 1, settling = 2, ok = 3, failed = 4, canceled = 5 };
@@ -65,9 +68,7 @@ public:
     static Node* make_task(const TaskSpec& spec, std::uint32_t future_references, std::uint16_t executor_id = 0)
     {
         const std::uint64_t word = first_word(future_references, executor_id);
-        const bool plain =
-            spec.drop == nullptr && spec.drop_result == nullptr && spec.name == nullptr && spec.env_size == 0;
-        return plain ? make_plain(word, spec.fn, spec.env) : make_extended(word, spec);
+        return spec.plain() ? make_plain(word, spec.fn, spec.env) : make_extended(word, spec);
     }
     // The same for a task with nothing but a body and its env.
     static Node* make_task(execq_fn fn, void* env, std::uint32_t future_references, std::uint16_t executor_id)
