@@ -157,14 +157,16 @@ private:
     Item steal(Worker& worker, std::uint32_t share);
     Item steal_from(Worker& worker, Worker& victim, std::uint32_t share);
     Item relieve_blocked(Worker& worker);
-    bool stands_still(const Worker& victim) const;
+    template <class Which>
+    Item steal_where(Worker& worker, std::uint32_t share, const Which& which);
+    bool watch_others(const Worker& worker);
+    bool another_stands_still(const Worker& worker) const;
     Item keep_rest(Worker& worker, const Slot* items, std::uint32_t n);
     bool rest(Worker& worker);
     bool spin(Worker& worker);
     enum class Rest { none, nap, sleep };
     bool others_keep_up(Worker& worker);
     std::uint32_t others_fetches(const Worker& worker) const;
-    std::uint32_t others_taken(const Worker& worker) const;
     Rest lie_down(Worker& worker);
     bool lie(Worker& worker);
     bool nap(Worker& worker);

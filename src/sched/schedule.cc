@@ -339,32 +339,44 @@ Item Executor::fetch(Worker& worker)
 // tiny tasks.
 Item Executor::steal(Worker& worker, std::uint32_t share)
 {
+    if (const Item item = steal_where(worker, share, [](const Worker& other) { return other.own_size() != 0; }))
+        return item;
+    if (!watch_others(worker))
+        return {};
+    // They have their own processors, or get ours for a moment; who is blocked takes neither.
+    if (spin_for(patience_ns, patience_pauses, [&] { return !another_stands_still(worker); }))
+        return {};
+    StdAtomics::yield();
+    return steal_where(worker, share, [](const Worker& other) { return other.stands_still(); });
+}
+
+template <class Which>
+Item Executor::steal_where(Worker& worker, std::uint32_t share, const Which& which)
+{
     const std::uint32_t places = places_.load(std::memory_order_acquire);
-    bool waited = false;
     for (std::uint32_t i = 1; i < places; ++i) {
         Worker& victim = *workers_[(worker.number() + i) % places];
-        if (victim.own_size() == 0) {
-            if (victim.batch_size() == 0 || waited)
-                continue;
-            waited = true;
-            if (!stands_still(victim))
-                continue;
-        }
+        if (!which(victim))
+            continue;
         if (const Item item = steal_from(worker, victim, share))
             return item;
     }
     return {};
 }
 
-// It has its own processor, or gets ours for a moment; who is blocked takes neither.
-bool Executor::stands_still(const Worker& victim) const
+// Notes where each batch of another worker stands; false if there is none.
+bool Executor::watch_others(const Worker& worker)
 {
-    const std::uint32_t taken = victim.batch_taken();
-    const auto moved = [&victim, taken] { return victim.batch_taken() != taken; };
-    if (spin_for(patience_ns, patience_pauses, moved))
-        return false;
-    StdAtomics::yield();
-    return !moved();
+    bool any = false;
+    for_each_worker([&](Worker& other) { any = (&other != &worker && other.watch()) || any; });
+    return any;
+}
+
+bool Executor::another_stands_still(const Worker& worker) const
+{
+    bool any = false;
+    for_each_worker([&](const Worker& other) { any = any || (&other != &worker && other.stands_still()); });
+    return any;
 }
 
 Item Executor::steal_from(Worker& worker, Worker& victim, std::uint32_t share)
@@ -488,13 +500,6 @@ std::uint32_t Executor::others_fetches(const Worker& worker) const
     return sum;
 }
 
-std::uint32_t Executor::others_taken(const Worker& worker) const
-{
-    std::uint32_t sum = 0;
-    for_each_worker([&](const Worker& other) { sum += &other != &worker ? other.batch_taken() : 0; });
-    return sum;
-}
-
 // Announces the sleep, or a nap: where another worker is there to do what comes, or has begun it.
 Executor::Rest Executor::lie_down(Worker& worker)
 {
@@ -544,18 +549,16 @@ bool Executor::lie(Worker& worker)
     return stays;
 }
 
-// Sleeps for moments, as long as the others get on with what they have fetched.
+// Sleeps for moments, as long as all others get on with what they have fetched, and nothing else is there.
 bool Executor::nap(Worker& worker)
 {
-    for (;;) {
-        const std::uint32_t taken = others_taken(worker);
+    do {
+        watch_others(worker);
         if (worker.parker().park(Deadline::after(nap_ns))) {
             arrive(worker);
             return true;
         }
-        if (look() != Sight::batches || others_taken(worker) == taken)
-            break;
-    }
+    } while (look() == Sight::batches && !another_stands_still(worker));
     if (!get_up(worker))
         return sleep(worker);   // for a moment: somebody is about to wake us
     worker.turns.fresh = true;  // nobody was woken meanwhile

@@ -111,6 +111,18 @@ public:
     std::uint32_t batch_taken() const { return batch_.taken(); }
     bool has_tasks() const { return batch_.size() != 0 || own_.size() != 0; }
 
+    // Any other thread: notes where the batch stands; false if there is none. Several may watch at once: at worst who
+    // watches takes for standing still what another one has noted since.
+    bool watch()
+    {
+        watched_.store(batch_taken(), std::memory_order_relaxed);
+        return batch_.size() != 0;
+    }
+    bool stands_still() const
+    {
+        return batch_.size() != 0 && watched_.load(std::memory_order_relaxed) == batch_taken();
+    }
+
     // Looks for a batch; written by this worker's thread.
     std::uint32_t fetches() const { return fetches_.load(std::memory_order_relaxed); }
     std::uint32_t count_fetch()
@@ -237,6 +249,7 @@ private:
     // Biased towards this worker's thread: held to change own_ and batch_, and to end the frame of a node.
     BiasedLock<> lock_;
     std::atomic<std::uint32_t> fetches_{0};
+    std::atomic<std::uint32_t> watched_{0};  // how many had been taken from the batch when somebody last looked
     Parker parker_;
     // Written by the worker's thread, read by others that are about to wait.
     std::atomic<std::uint32_t> waits_{0};

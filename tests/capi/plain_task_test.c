@@ -255,6 +255,55 @@ static void none_waits_behind_a_blocked_one(void **state)
     gate_destroy(&b.g);
 }
 
+typedef struct flood {
+    execq_executor *executor;
+    atomic_int over;
+    counter ran;
+} flood;
+
+static void *keep_submitting(void *env)
+{
+    flood *self = env;
+    int sent = 0;
+    while (!atomic_load(&self->over)) {
+        must(execq_submit(self->executor, counter_fn, &self->ran, NULL) == EXECQ_OK);
+        if (++sent - counter_get(&self->ran) > 1000) {
+            sched_yield();
+        }
+    }
+    return NULL;
+}
+
+/* Nor where the other workers always have something to do: they look after what stands still beside them. */
+static void none_waits_behind_a_blocked_one_while_others_are_kept_busy(void **state)
+{
+    (void)state;
+    enum { TASKS = 100, ROUNDS = SCALED(100, 10) };
+    static flood f;
+    static counter ran;
+    static blocker b = {.ran = &ran};
+    f.executor = pool_new(3);
+    atomic_store(&f.over, 0);
+    f.ran.n = 0;
+    gate_init(&b.g);
+    const pthread_t producer = thread_start(keep_submitting, &f);
+    for (int round = 0; round < ROUNDS; round++) {
+        ran.n = 0;
+        for (int i = 0; i < TASKS; i++) {
+            spawn_plain(f.executor, i == round % TASKS ? block_and_count : counter_fn,
+                        i == round % TASKS ? (void *)&b : &ran);
+        }
+        gate_await(&b.g, 1);
+        await_count(&ran, TASKS - 1);
+        gate_open(&b.g, 1);
+        await_count(&ran, TASKS);
+    }
+    atomic_store(&f.over, 1);
+    assert_int_equal(pthread_join(producer, NULL), 0);
+    pool_end(f.executor);
+    gate_destroy(&b.g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -265,6 +314,7 @@ int main(void)
         cmocka_unit_test(one_that_ends_its_thread_takes_no_other_with_it),
         cmocka_unit_test(a_wait_inside_one_runs_tasks_in_place),
         cmocka_unit_test(none_waits_behind_a_blocked_one),
+        cmocka_unit_test(none_waits_behind_a_blocked_one_while_others_are_kept_busy),
     };
     return cmocka_run_group_tests_name("capi.plain_task", tests, NULL, NULL);
 }
