@@ -3,9 +3,9 @@
 //   E1  one job at a time: the time from the submission to the callback, median and 99th percentile.
 //   E2  a window of jobs in flight: each callback submits the next. Million callbacks a second.
 //
-//   I   timers of 100 ms, all started at once on one loop: from the first start to the last callback, resident bytes of
-//       a timer, processor time. Only libuv's own so far: it is what asynchronous tasks with a timer each will stand
-//       beside.
+//   I   timers of 100 ms, all started at once: from the first start until the last one has ended, resident bytes of a timer
+//       (its handle in an array included), processor time. libuv's on one loop, and libexecq's execq_sleep, whose futures
+//       are waited for.
 //
 // A first round of E1 and E2, a tenth as long, is not counted.
 #include <uv.h>
@@ -156,6 +156,24 @@ Figures run_i(const Params& params)
     return figures;
 }
 
+Figures run_i_execq(const Params& params)
+{
+    const std::int64_t before = resident_bytes();
+    const std::int64_t processor = processor_ns();
+    std::vector<execq_future*> sleeps(params.tasks);
+    const std::int64_t begin = now_ns();
+    for (execq_future*& sleep : sleeps)
+        require(execq_sleep(100'000'000, &sleep) == EXECQ_OK);
+    const auto grown = static_cast<double>(resident_bytes() - before);
+    require(execq_future_wait_all(sleeps.data(), sleeps.size(), -1) == EXECQ_OK);
+    const Figures figures{{"total_ms", static_cast<double>(now_ns() - begin) / 1e6},
+                          {"bytes_per_timer", grown / static_cast<double>(params.tasks)},
+                          {"cpu_ms", static_cast<double>(processor_ns() - processor) / 1e6}};
+    for (execq_future* sleep : sleeps)
+        execq_future_release(sleep);
+    return figures;
+}
+
 // The pools that deliver through the port of PoolLoop.
 template <class Peer>
 constexpr bool has_own_port = false;
@@ -213,7 +231,9 @@ Family family()
         {{"E1", "loop to pool and back, one at a time", loop_entries([]<class Peer>() -> Run { return run_e1<Peer>; })},
          {"E2", "loop to pool and back, 1000 in flight, million a second",
           loop_entries([]<class Peer>() -> Run { return run_e2<Peer>; })},
-         {"I", "timers of 100 ms on one loop", {{"uv_timer", &UvLoop::version, run_i}}}},
+         {"I",
+          "timers of 100 ms",
+          {{Execq::name, &Execq::version, run_i_execq}, {"uv_timer", &UvLoop::version, run_i}}}},
         cases};
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstddef>
 
+#include "base/clock.h"
 #include "edge.h"
 #include "execq/task.h"
 #include "task/callbacks.h"
@@ -10,11 +11,36 @@
 
 namespace execq::core {
 
+inline constexpr std::size_t first_task_options_size = offsetof(execq_task_options, delay_ns);
+
 // What a submission takes over whatever it answers: honoured as soon as struct_size covers it.
 inline execq_drop_fn drop_of(const execq_task_options* options)
 {
     constexpr std::size_t covered = offsetof(execq_task_options, drop) + sizeof options->drop;
     return options != nullptr && options->struct_size >= covered ? options->drop : nullptr;
+}
+
+// A time of the options, which is set, as a point on the clock.
+inline std::int64_t point_of(std::int64_t after_ns, std::int64_t now)
+{
+    if (after_ns < 0)
+        return 0;
+    return after_ns > TimerWheel::never - now ? TimerWheel::never : now + after_ns;
+}
+
+inline TaskTimes times_of(const execq_task_options& options)
+{
+    TaskTimes times;
+    if ((options.delay_ns | options.start_within_ns | options.timeout_ns) == 0)
+        return times;
+    const std::int64_t now = now_ns();
+    if (options.delay_ns > 0)
+        times.due_ns = point_of(options.delay_ns, now);
+    if (options.start_within_ns != 0)
+        times.start_by_ns = point_of(options.start_within_ns, now);
+    if (options.timeout_ns != 0)
+        times.end_by_ns = point_of(options.timeout_ns, now);
+    return times;
 }
 
 // All but the function.
@@ -24,12 +50,12 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
     if (options == nullptr)
         return EXECQ_OK;
     execq_task_options read;
-    const execq_status status = read_options(options, 0, read);
+    const execq_status status = read_options<first_task_options_size>(options, 0, read);
     if (status != EXECQ_OK)
         return status;
     if (read.env_size != 0 && env == nullptr)
         return EXECQ_EINVAL;
-    spec = {nullptr, env, read.drop, read.drop_result, read.name, read.env_size};
+    spec = {nullptr, env, read.drop, read.drop_result, read.name, read.env_size, times_of(read)};
     return EXECQ_OK;
 }
 

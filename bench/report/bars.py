@@ -36,7 +36,7 @@ BARS = [
     bar("H in 5 s", "H", "4/1", "cpu_ms", "ms", at_most=0.05),
     # A task behind a sleeping one waits for up to 5 ms; half of it tells that from a late wake-up.
     bar("M, longest wait", "M", "4/1", "longest_wait_ms", "ms", at_most=2.5),
-    # The next step: asynchronous tasks with a timer each, which do not exist yet.
+    # Futures with a timer each; the handle that the caller keeps of each counts.
     bar("I, 100,000 timers", "I", "1/1", "total_ms", "ms", at_most=115),
     bar("I, each", "I", "1/1", "bytes_per_timer", "bytes", at_most=160),
 ]

@@ -37,6 +37,7 @@
 #include <execq/status.h>
 #include <execq/task.h>
 #include <execq/thread_loop.h>
+#include <execq/timer.h>
 #include <execq/types.h>
 #include <execq/version.h>
 

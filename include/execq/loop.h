@@ -106,7 +106,8 @@ EXECQ_API execq_status execq_loop_unhold(execq_loop *loop);
  * Blocks: never. Order: first in, first out, per loop, also with execq_loop_submit_async and execq_loop_call. A
  *   detachment cancels what has not started.
  * Errors: EXECQ_EINVAL (loop or fn NULL, struct_size, env_size without env), EXECQ_ENOTSUP (flags, unknown bytes),
- *   EXECQ_ECLOSED (loop detached), EXECQ_ENOMEM. Since: 0.3. */
+ *   EXECQ_ECLOSED (loop detached), EXECQ_ENOMEM, EXECQ_EAGAIN (the thread that keeps times cannot be started);
+ *   EXECQ_ENOTSUP too for a delay_ns above 0: the loop has timers of its own. Since: 0.3. */
 EXECQ_API execq_status execq_loop_submit(execq_loop *loop, const execq_task_options *options, execq_fn fn, void *env,
                                          execq_future **out);
 

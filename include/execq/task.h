@@ -25,10 +25,20 @@ typedef struct execq_task_options {
     uint64_t env_size;         /* bytes; above 0, that many bytes of env are copied and the body gets the copy (aligned
                                    for any type). What the bytes own moves along: drop then gets the copy, or env
                                    itself where the submission fails. */
+    /* Times, in nanoseconds from the submission; 0: unset; negative: already due. Never early. With any of them a
+       submission may answer EXECQ_EAGAIN (the thread that keeps times cannot be started). Since 0.3. */
+    int64_t delay_ns; /* not started before. Accepted all the same: a close of the executor, in either mode, cancels
+                                what is not due yet (reason SHUTDOWN), as does an executor that cannot take it when it is
+                                due; a drain takes no more of them, not even from its own tasks */
+    int64_t start_within_ns; /* if not started by then, canceled (reason DEADLINE) */
+    int64_t
+        timeout_ns; /* if not done by then, canceled, or, where it has started, asked to stop (reason DEADLINE) as by
+                                execq_future_cancel. The drop and the done callbacks of what is canceled run on the thread
+                                that keeps times, which is why they must not block */
 } execq_task_options;
-#define EXECQ_TASK_OPTIONS_INIT                                      \
-    {                                                                \
-        (uint32_t)sizeof(execq_task_options), 0, NULL, NULL, NULL, 0 \
+#define EXECQ_TASK_OPTIONS_INIT                                               \
+    {                                                                         \
+        (uint32_t)sizeof(execq_task_options), 0, NULL, NULL, NULL, 0, 0, 0, 0 \
     }
 
 /* Runs fn(env) on a worker.

@@ -1,5 +1,6 @@
 #include "flow/lift.h"
 
+#include "flow/keeping.h"
 #include "sched/wait.h"
 #include "task/callbacks.h"
 
@@ -8,16 +9,24 @@ namespace execq::core {
 namespace {
 
 // Takes the node; null: no memory.
-execq_status submit_node(LoopPort& port, Node* node, execq_future** out)
+execq_status submit_node(LoopPort& port, const TaskSpec& spec, Node* node, execq_future** out)
 {
     if (node == nullptr)
         return EXECQ_ENOMEM;
-    const execq_status status = port.submit(*node);
-    if (status != EXECQ_OK)
+    Keeping keeping(spec);
+    execq_status status = keeping.begin();
+    if (status == EXECQ_OK) {
+        keeping.claim_late(*node);
+        status = port.submit(*node);
+    }
+    if (status != EXECQ_OK) {
         node->discard();
-    else if (out != nullptr)
+        return status;
+    }
+    if (out != nullptr)
         *out = future_of(node);  // its reference is ours until now
-    return status;
+    keeping.keep(*node, nullptr);
+    return EXECQ_OK;
 }
 
 execq_status drop_unless_ok(execq_status status, const TaskSpec& spec)
@@ -59,12 +68,12 @@ execq_status outcome_of(Node& node, void** result, Error** failure)
 
 execq_status lift(LoopPort& port, const TaskSpec& spec, execq_future** out)
 {
-    return drop_unless_ok(submit_node(port, Node::make_task(spec, future_references(out)), out), spec);
+    return drop_unless_ok(submit_node(port, spec, Node::make_task(spec, future_references(out)), out), spec);
 }
 
 execq_status lift_async(LoopPort& port, const TaskSpec& spec, execq_async_fn start, execq_future** out)
 {
-    return drop_unless_ok(submit_node(port, Node::make_async(spec, start, future_references(out)), out), spec);
+    return drop_unless_ok(submit_node(port, spec, Node::make_async(spec, start, future_references(out)), out), spec);
 }
 
 execq_status call_on_loop(LoopPort& port, execq_fn fn, void* env, Deadline deadline, void** result, Error** failure)

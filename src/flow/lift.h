@@ -7,7 +7,7 @@
 
 namespace execq::core {
 
-// EXECQ_OK, EXECQ_ECLOSED, EXECQ_ENOMEM. `out` null: fire and forget. On failure spec.drop has run, and nothing else
+// EXECQ_OK, EXECQ_ECLOSED, EXECQ_ENOMEM, EXECQ_EAGAIN (no thread for its times, which have no delay). `out` null: fire and forget. On failure spec.drop has run, and nothing else
 // happened.
 execq_status lift(LoopPort& port, const TaskSpec& spec, execq_future** out);
 execq_status lift_async(LoopPort& port, const TaskSpec& spec, execq_async_fn start, execq_future** out);

@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "flow/keeping.h"
 #include "sched/conf.h"
 #include "task/callbacks.h"
 
@@ -31,6 +32,7 @@ public:
 
     execq_status status() const { return status_; }
     Executor* operator->() const { return executor_; }
+    Executor& operator*() const { return *executor_; }
 
 private:
     Executor* executor_;
@@ -44,16 +46,18 @@ Node* make_node(const Resolved& executor, const TaskSpec& spec, bool with_future
 }
 
 // A completion that has a record is listed by its port if and only if the executor accepts the task, in one step.
-execq_status accept_with(const Resolved& executor, Node& node, const Completion& completion)
+execq_status accept_with(const Resolved& executor, Node& node, const Completion& completion, Keeping& keeping)
 {
+    const auto accept = [&] { return keeping.accept(*executor, [&] { return executor->submit(Item(node)); }); };
+    keeping.claim_late(node);
     if (!needs_record(completion)) {
         node.preset_inside(completion);
-        return executor->submit(Item(node));
+        return accept();
     }
     HeapRegistration* record = node.preset_record(completion);
     if (record == nullptr)
         return EXECQ_ENOMEM;
-    const execq_status status = completion.port->list_if(*record, [&] { return executor->submit(Item(node)); });
+    const execq_status status = completion.port->list_if(*record, accept);
     if (status != EXECQ_OK)
         delete record;
     return status;
@@ -63,9 +67,14 @@ execq_status submit_to_port(const Resolved& executor, const TaskSpec& spec, cons
 {
     if (!completion.port->begin_use())
         return EXECQ_ECLOSED;
+    Keeping keeping(spec);
     Node* node = make_node(executor, spec, false);
-    const execq_status status = node != nullptr ? accept_with(executor, *node, completion) : EXECQ_ENOMEM;
-    if (status != EXECQ_OK) {
+    execq_status status = node != nullptr ? keeping.begin() : EXECQ_ENOMEM;
+    if (status == EXECQ_OK)
+        status = accept_with(executor, *node, completion, keeping);
+    if (status == EXECQ_OK) {
+        keeping.keep(*node, &*executor);
+    } else {
         if (node != nullptr)
             node->discard();
         completion.port->end_use();
@@ -80,22 +89,31 @@ execq_status submit_alone(const Resolved& executor, const TaskSpec& spec, execq_
     Node* node = make_node(executor, spec, out != nullptr);
     if (node == nullptr)
         return EXECQ_ENOMEM;
-    const execq_status status = executor->submit(Item(*node));
-    if (status != EXECQ_OK)
+    Keeping keeping(spec);
+    execq_status status = keeping.begin();
+    if (status == EXECQ_OK) {
+        keeping.claim_late(*node);
+        status = keeping.accept(*executor, [&] { return executor->submit(Item(*node)); });
+    }
+    if (status != EXECQ_OK) {
         node->discard();
-    else if (out != nullptr)
+        return status;
+    }
+    if (out != nullptr)
         *out = future_of(node);  // its reference is ours until now
-    return status;
+    keeping.keep(*node, &*executor);
+    return EXECQ_OK;
 }
 
-execq_status list_futures(const TaskFifo& batch, std::vector<execq_future*>& futures)
+// What is left to do with a batch once its links are the executor's.
+execq_status list_nodes(const TaskFifo& batch, std::vector<Node*>& nodes)
 {
     try {
-        futures.reserve(batch.size());
+        nodes.reserve(batch.size());
     } catch (const std::exception&) {
         return EXECQ_ENOMEM;
     }
-    batch.for_each([&](Node& node) { futures.push_back(future_of(&node)); });
+    batch.for_each([&](Node& node) { nodes.push_back(&node); });
     return EXECQ_OK;
 }
 
@@ -142,13 +160,21 @@ execq_status submit_many(Executor* given, const TaskSpec& spec, std::size_t n, v
             status = EXECQ_ENOMEM;
     }
     // Once accepted, the batch's links are the executor's; until then `out` must stay untouched.
-    std::vector<execq_future*> futures;
-    if (status == EXECQ_OK && out != nullptr)
-        status = list_futures(batch, futures);
+    Keeping keeping(spec, n);
+    std::vector<Node*> nodes;
+    if (status == EXECQ_OK && (out != nullptr || keeping.timed()))
+        status = list_nodes(batch, nodes);
     if (status == EXECQ_OK)
-        status = executor->submit(batch);
+        status = keeping.begin();
     if (status == EXECQ_OK) {
-        std::copy(futures.begin(), futures.end(), out);
+        batch.for_each([&](Node& node) { keeping.claim_late(node); });
+        status = keeping.accept(*executor, [&] { return executor->submit(batch); });
+    }
+    if (status == EXECQ_OK) {
+        if (out != nullptr)
+            std::transform(nodes.begin(), nodes.end(), out, future_of);
+        for (Node* node : nodes)
+            keeping.keep(*node, &*executor);
         return EXECQ_OK;
     }
     while (Node* node = batch.pop())

@@ -12,6 +12,7 @@
 #include "base/immortal.h"
 #include "base/thread_waits.h"
 #include "sched/cpus.h"
+#include "sched/timekeeper.h"
 #include "task/callbacks.h"
 
 namespace execq::core {
@@ -189,6 +190,14 @@ void Executor::wake_all_idle()
 
 void Executor::close(std::int32_t how)
 {
+    close_queues(how);
+    // What is accepted from here on is none of these.
+    if (delayed_count_.load(std::memory_order_relaxed) != 0)
+        Timekeeper::get().refuse_delayed(delayed_);
+}
+
+void Executor::close_queues(std::int32_t how)
+{
     const MutexLock lock(mutex_);
     if (how == EXECQ_CANCEL) {
         mode_.store(Mode::canceling, std::memory_order_release);
@@ -206,6 +215,34 @@ void Executor::close(std::int32_t how)
     for (std::uint32_t i = 0; i < shards_; ++i)
         inboxes_[i].close();
     wake_all_idle();
+}
+
+execq_status Executor::accept_delayed(std::size_t n)
+{
+    const MutexLock lock(mutex_);
+    if (mode() != Mode::open)
+        return EXECQ_ECLOSED;
+    const auto count = static_cast<std::uint32_t>(n);
+    uses_.fetch_add(count, std::memory_order_relaxed);
+    delayed_count_.fetch_add(count, std::memory_order_relaxed);
+    return EXECQ_OK;
+}
+
+void Executor::delay_ended()
+{
+    if (delayed_count_.fetch_sub(1, std::memory_order_release) == 1)
+        futex_wake_all(&delayed_count_);
+    drop_use();
+}
+
+execq_status Executor::wait_for_delayed(Deadline deadline)
+{
+    while (const std::uint32_t count = delayed_count_.load(std::memory_order_acquire)) {
+        if (deadline.passed())
+            return EXECQ_ETIMEDOUT;
+        futex_wait(&delayed_count_, count, deadline);
+    }
+    return EXECQ_OK;
 }
 
 execq_status Executor::wait_for_threads(Deadline deadline)
@@ -239,7 +276,9 @@ execq_status Executor::join(Deadline deadline)
     if (!deadline.only_look() && roster_.threads() != 0)
         note_running();
     const ThreadWaits::Scope blocked;
-    const execq_status status = wait_for_threads(deadline);
+    execq_status status = wait_for_delayed(deadline);
+    if (status == EXECQ_OK)
+        status = wait_for_threads(deadline);
     return status == EXECQ_OK ? join_last(deadline) : status;
 }
 
@@ -306,6 +345,7 @@ void Executor::report(execq_shutdown_report& report)
         const std::int64_t started = frame.started_ns.load(std::memory_order_relaxed);
         task.running_ns = started != 0 ? std::max<std::int64_t>(now - started, 0) : 0;
     };
+    report.queued += delayed_count_.load(std::memory_order_relaxed);
     const MutexLock lock(mutex_);
     report.threads = roster_.threads();
     if (report.threads == 0 && has_left_)

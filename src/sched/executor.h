@@ -75,6 +75,14 @@ public:
     // True if the task (null: a plain one), or everything here, was asked to stop.
     bool stop_requested(const Node* node) const;
 
+    // ---- tasks that are not due yet (see sched/timekeeper.h) ----
+    bool open() const { return mode() == Mode::open; }
+    // Each of the n counts, with one use, until delay_ended(). EXECQ_OK or EXECQ_ECLOSED.
+    execq_status accept_delayed(std::size_t n);
+    void delay_ended();
+    // Under the timekeeper's mutex.
+    HookList<DelayLink>& delayed() { return delayed_; }
+
     // ---- for workers ----
     // The next task, with the executor's reference to it; none when the worker is to leave. Sleeps.
     Item next_task(Worker& worker);
@@ -112,6 +120,8 @@ private:
                    : max_threads_;
     }
     void wake_all_idle() EXECQ_REQUIRES(mutex_);
+    void close_queues(std::int32_t how);
+    execq_status wait_for_delayed(Deadline deadline);
     execq_status wait_for_threads(Deadline deadline);
     execq_status join_last(Deadline deadline);
     void note_running();
@@ -217,6 +227,11 @@ private:
     // Each leaving worker joins the one that left before it; the last one is joined by join() or detached.
     bool has_left_ EXECQ_GUARDED_BY(mutex_) = false;
     pthread_t left_ EXECQ_GUARDED_BY(mutex_){};
+
+    // Tasks that are not due yet. The count is written by who accepts them, under mutex_, and by who ends their delay;
+    // join() sleeps on it.
+    std::atomic<std::uint32_t> delayed_count_{0};
+    HookList<DelayLink> delayed_;
 
     // 1 while a join() waits for the last thread; written under mutex_, others sleep on it.
     std::atomic<std::uint32_t> joining_{0};

@@ -39,10 +39,12 @@ Node* Node::make_extended(std::uint64_t word, const TaskSpec& spec)
     return make_behind(word, spec, reinterpret_cast<std::uintptr_t>(spec.fn), 0);
 }
 
-// One allocation: the node, its Extension, what a promise has besides, the copy of env, the name.
+// One allocation: the node, its Extension, what a promise has besides, its timer, the copy of env, the name.
 Node* Node::make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t body, std::size_t part_size)
 {
-    const std::size_t env_at = rounded(cache_line + sizeof(Extension) + part_size, env_alignment);
+    const bool timed = spec.times.any();
+    const std::size_t timer_at = rounded(cache_line + sizeof(Extension) + part_size, alignof(TaskTimer));
+    const std::size_t env_at = rounded(timer_at + (timed ? sizeof(TaskTimer) : 0), env_alignment);
     const std::size_t env_size = spec.env_size;
     const std::size_t name_size = spec.name != nullptr ? std::strlen(spec.name) + 1 : 0;
     if (env_size > std::numeric_limits<std::size_t>::max() / 2 - env_at - name_size)
@@ -57,7 +59,12 @@ Node* Node::make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t
     extension->drop_result = spec.drop_result;
     if (spec.name != nullptr)
         extension->name = static_cast<char*>(std::memcpy(memory + env_at + env_size, spec.name, name_size));
-    return new (memory) Node(word | extended_flag, body, env);
+    if (timed)
+        word += timed_flag + one_reference;
+    Node* node = new (memory) Node(word | extended_flag, body, env);
+    if (timed)
+        extension->timer = new (memory + timer_at) TaskTimer(*node, spec.times);
+    return node;
 }
 
 Node::Extension& Node::extension() const
@@ -135,6 +142,8 @@ void Node::call_extension_drop() { call_drop(extension().drop, task_env()); }
 void Node::settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome, Reference reference)
 {
     const ErrnoKeeper keeper;
+    if ((word & timed_flag) != 0) [[unlikely]]
+        withdraw_timer();
     outcome_.store(outcome, std::memory_order_relaxed);  // published by the release below
     std::uint64_t settled = 0;
     do {
@@ -154,6 +163,18 @@ void Node::settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome
     } else if (reference == Reference::give && settled >> reference_shift == 0) {
         destroy();
     }
+}
+
+// The caller has claimed the node and holds a reference; its word may have changed.
+void Node::withdraw_timer()
+{
+    Timer* timer = extended() ? extension().timer : reinterpret_cast<Timer*>(Registration::next);
+    timer->withdraw();
+}
+
+bool Node::due() const
+{
+    return !extended() || extension().timer == nullptr || extension().timer->due.load(std::memory_order_acquire);
 }
 
 // ---- outcome ----

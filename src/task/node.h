@@ -36,6 +36,7 @@
 #include "task/error.h"
 #include "task/node_pool.h"
 #include "task/registration.h"
+#include "task/timer.h"
 
 namespace execq::core {
 
@@ -47,9 +48,13 @@ struct TaskSpec {
     execq_drop_fn drop_result = nullptr;
     const char* name = nullptr;
     std::uint64_t env_size = 0;
+    TaskTimes times;
 
     // Nothing but a body and its env.
-    bool plain() const { return drop == nullptr && drop_result == nullptr && name == nullptr && env_size == 0; }
+    bool plain() const
+    {
+        return drop == nullptr && drop_result == nullptr && name == nullptr && env_size == 0 && !times.any();
+    }
 };
 
 enum class Phase : std::uint64_t { pending = 0, running = 1, settling = 2, ok = 3, failed = 4, canceled = 5 };
@@ -64,7 +69,8 @@ enum class Reference { keep, give };
 
 class Node : public TaskLink, public Registration {  // the order is relied on: see Registration
 public:
-    // One reference for the executor, whose id it gets, and `future_references` more. Null where memory is out.
+    // One reference for the executor, whose id it gets, `future_references` more, and one for the timer if it has times.
+    // Null where memory is out.
     static Node* make_task(const TaskSpec& spec, std::uint32_t future_references, std::uint16_t executor_id = 0)
     {
         const std::uint64_t word = first_word(future_references, executor_id);
@@ -81,6 +87,10 @@ public:
     // the promise when it starts.
     static Node* make_async(const TaskSpec& spec, execq_async_fn start, std::uint32_t future_references,
                             std::uint16_t executor_id = 0);
+
+    // A future that the timekeeper completes: one reference for its timer, which the caller makes, and one for the future.
+    // Pending until then, so that who cancels it is told that it never was.
+    static Node* make_sleep() { return make_plain(first_word(1, 0) | timed_flag, nullptr, nullptr); }
 
     // ---- references (any thread) ----
     void retain() { state_.fetch_add(one_reference, std::memory_order_relaxed); }
@@ -102,6 +112,17 @@ public:
     }
     const char* name() const;  // "" if none; lives as long as the node
     bool named() const { return extended() && name()[0] != '\0'; }
+
+    // ---- times (task/timer.h) ----
+    // The maker's, before the node is published, and the timekeeper's; null where it has none.
+    TaskTimer* task_timer() const { return extended() ? extension().timer : nullptr; }
+    void enter_sleep(Timer& timer) { Registration::next = reinterpret_cast<Link*>(&timer); }
+    // Any thread with a reference. False: it must not be started in a wait yet.
+    bool due() const;
+    // The timekeeper's, once it has claimed the node: its timer is over, nobody is to withdraw it.
+    void forget_timer() { state_.fetch_and(~timed_flag, std::memory_order_relaxed); }  // read by the claimer only
+    // The end of a sleep, which never runs. True for one caller, who settles it.
+    [[nodiscard]] bool try_claim_sleep() { return move(Phase::pending, Phase::settling); }
 
     // ---- before the task is published (its maker only) ----
     // Registers a completion with a port, for which the caller has counted a use: in the room inside, or in a record,
@@ -234,6 +255,7 @@ private:
         execq_drop_fn drop = nullptr;
         execq_drop_fn drop_result = nullptr;
         const char* name = "";
+        TaskTimer* timer = nullptr;  // behind it; owned by the timekeeper
     };
     // What a promise has besides; behind the Extension.
     struct PromisePart {
@@ -258,6 +280,7 @@ private:
     static constexpr std::uint64_t preset_flag = 1U << 12;      // the maker did; set by the maker
     static constexpr std::uint64_t async_flag = 1U << 13;       // the body is an execq_async_fn; set by the maker
     static constexpr std::uint64_t hooked_flag = 1U << 14;      // there is a cancel callback; set by hook_cancel
+    static constexpr std::uint64_t timed_flag = 1U << 15;       // has a timer; set by the maker, cleared as it ends
     static constexpr unsigned executor_shift = 16;              // 16 bits, set by the maker
     static constexpr unsigned reference_shift = 32;
     static constexpr std::uint64_t one_reference = std::uint64_t{1} << reference_shift;
@@ -335,6 +358,7 @@ private:
         before = this;
     }
     void settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome, Reference reference);
+    void withdraw_timer();
     void hand_over(std::uintptr_t completions);
     bool announce_registration();
     execq_status register_inside(const Completion& completion);

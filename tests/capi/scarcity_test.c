@@ -51,6 +51,48 @@ static void without_a_first_thread_a_submission_is_refused(void **state)
     assert_int_equal(counter_get(&dropped), 4); /* what was refused never ran */
 }
 
+/* The first test: no other has had the thread started that keeps times. */
+static void without_the_thread_that_keeps_times_nothing_that_needs_it_is_accepted(void **state)
+{
+    (void)state;
+    static gate g;
+    gate_init(&g);
+    counter dropped = {0};
+    execq_executor *executor = pool_new(1);
+    execq_future *blocker = occupy(executor, &g);
+    execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
+    options.drop = counter_hit;
+    void *envs[] = {&dropped, &dropped, &dropped};
+    execq_future *outs[] = {UNTOUCHED, UNTOUCHED, UNTOUCHED};
+    execq_future *out = UNTOUCHED;
+    execq_status statuses[5];
+    atomic_store(&refuse_threads, 1);
+    statuses[0] = execq_sleep(1, &out);
+    options.delay_ns = 1;
+    statuses[1] = execq_submit_with(executor, &options, counter_fn, &dropped, &out);
+    options.delay_ns = 0;
+    options.timeout_ns = INT64_MAX / 2;
+    statuses[2] = execq_submit_with(executor, &options, counter_fn, &dropped, &out);
+    options.timeout_ns = 0;
+    options.start_within_ns = -1;
+    statuses[3] = execq_submit_with(executor, &options, counter_fn, &dropped, &out);
+    statuses[4] = execq_submit_many(executor, &options, COUNT_OF(envs), counter_fn, envs, outs);
+    atomic_store(&refuse_threads, 0);
+    for (size_t i = 0; i < COUNT_OF(statuses); i++)
+        assert_status(statuses[i], EXECQ_EAGAIN);
+    assert_int_equal(counter_get(&dropped), 6);
+    assert_ptr_equal(out, UNTOUCHED);
+    assert_ptr_equal(outs[0], UNTOUCHED);
+    assert_ptr_equal(outs[2], UNTOUCHED);
+    assert_status(execq_sleep(1, &out), EXECQ_OK); /* later it works */
+    finish(out);
+    gate_open(&g, 1);
+    finish(blocker);
+    pool_end(executor);
+    assert_int_equal(counter_get(&dropped), 6); /* what was refused never ran */
+    gate_destroy(&g);
+}
+
 static void without_a_further_thread_a_submission_is_queued(void **state)
 {
     (void)state;
@@ -239,6 +281,7 @@ static void the_number_of_executors_is_limited_and_numbers_come_back(void **stat
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(without_the_thread_that_keeps_times_nothing_that_needs_it_is_accepted),
         cmocka_unit_test(the_number_of_executors_is_limited_and_numbers_come_back),
         cmocka_unit_test(without_a_first_thread_a_submission_is_refused),
         cmocka_unit_test(without_a_further_thread_a_submission_is_queued),

@@ -31,7 +31,8 @@ class ExecutorOptions(ctypes.Structure):
 
 class TaskOptions(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("drop", c_void_p), ("drop_result", c_void_p),
-                ("name", c_char_p), ("env_size", c_uint64)]
+                ("name", c_char_p), ("env_size", c_uint64), ("delay_ns", c_int64), ("start_within_ns", c_int64),
+                ("timeout_ns", c_int64)]
 
 
 class Completion(ctypes.Structure):

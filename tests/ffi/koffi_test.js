@@ -30,7 +30,7 @@ const STRUCTS = {
     }),
     execq_task_options: koffi.struct('execq_task_options', {
         struct_size: 'uint32_t', flags: 'uint32_t', drop: 'void *', drop_result: 'void *', name: 'const char *',
-        env_size: 'uint64_t',
+        env_size: 'uint64_t', delay_ns: 'int64_t', start_within_ns: 'int64_t', timeout_ns: 'int64_t',
     }),
     execq_running_task: koffi.struct('execq_running_task', {
         name: koffi.array('char', 48, 'String'), running_ns: 'int64_t', reserved: 'uint64_t',
@@ -99,7 +99,9 @@ function checkStatus(what, status, wanted = 'EXECQ_OK') {
 }
 
 function submit(executor, name, fn, env, envSize = 0) {
-    const options = sized('execq_task_options', { drop: null, drop_result: null, name, env_size: envSize });
+    const options = sized('execq_task_options', {
+        drop: null, drop_result: null, name, env_size: envSize, delay_ns: 0, start_within_ns: 0, timeout_ns: 0,
+    });
     const out = handle();
     checkStatus('submit_with', execq.execq_submit_with(executor, options, addressOf(fn), env, out));
     return out[0];

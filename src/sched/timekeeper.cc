@@ -1,0 +1,386 @@
+#include "sched/timekeeper.h"
+
+#include <algorithm>
+#include <csignal>
+#include <new>
+#include <pthread.h>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/futex.h"
+#include "sched/executor.h"
+#include "task/callbacks.h"
+#include "task/node_pool.h"
+
+namespace execq::core {
+
+namespace {
+
+constexpr std::int64_t trim_after_ns = 100'000'000;  // without a timer
+
+void free_sleep(Timer& timer)
+{
+    timer.~Timer();
+    node_pool::free(&timer);
+}
+
+// True if the task had not started. A registration that was set before the submission takes a reference with it.
+bool cancel_unstarted(Node& node, std::int32_t reason)
+{
+    if (!node.try_claim_cancel(reason))
+        return false;
+    const CallbackScope scope;
+    node.drop_env();
+    node.retain();
+    node.settle_canceled(Reference::give);
+    return true;
+}
+
+}  // namespace
+
+Timekeeper::Timekeeper() : wheel_(now_ns()) {}
+
+Timekeeper& Timekeeper::get()
+{
+    static Immortal<Timekeeper> keeper;
+    return *keeper;
+}
+
+void Timer::withdraw() { Timekeeper::get().withdraw(*this); }
+
+// ---- any thread ----
+
+execq_status Timekeeper::sleep(std::int64_t until_ns, Node** out)
+{
+    void* record = node_pool::allocate();
+    if (record == nullptr)
+        return EXECQ_ENOMEM;
+    Node* node = Node::make_sleep();
+    if (node == nullptr) {
+        node_pool::free(record);
+        return EXECQ_ENOMEM;
+    }
+    auto* timer = new (record) Timer(*node);
+    timer->stage = Timer::Stage::kept;
+    node->enter_sleep(*timer);
+    execq_status status = EXECQ_OK;
+    bool wake = false;
+    {
+        const MutexLock lock(mutex_);
+        status = have_thread();
+        if (status == EXECQ_OK) {
+            ++timers_;
+            wake = schedule(*timer, until_ns);
+        }
+    }
+    if (status != EXECQ_OK) {
+        free_sleep(*timer);
+        node->discard();
+        return status;
+    }
+    wake_if(wake);
+    *out = node;
+    return EXECQ_OK;
+}
+
+execq_status Timekeeper::enlist(std::size_t n)
+{
+    const MutexLock lock(mutex_);
+    const execq_status status = have_thread();
+    timers_ += status == EXECQ_OK ? n : 0;
+    return status;
+}
+
+void Timekeeper::resign(std::size_t n)
+{
+    const MutexLock lock(mutex_);
+    timers_ -= n;
+}
+
+void Timekeeper::keep(TaskTimer& timer)
+{
+    bool over = false;
+    bool wake = false;
+    {
+        const MutexLock lock(mutex_);
+        over = timer.stage == Timer::Stage::over;
+        if (over) {
+            --timers_;
+        } else {
+            timer.stage = Timer::Stage::kept;
+            std::int64_t at = timer.times.limit_ns();
+            if (timer.executor != nullptr) {
+                timer.executor->delayed().push_back(timer);
+                // One that has closed meanwhile may have looked at its list already.
+                at = timer.executor->open() ? std::min(timer.times.due_ns, at) : 0;
+            }
+            wake = schedule(timer, at);
+        }
+    }
+    wake_if(wake);
+    if (over)
+        end(timer);
+}
+
+void Timekeeper::cancel_late(TaskTimer& timer)
+{
+    Node& node = *timer.node;
+    node.forget_timer();
+    {
+        const CallbackScope scope;
+        node.drop_env();
+        node.settle_canceled(Reference::give);
+    }
+    resign(1);
+}
+
+void Timekeeper::refuse_delayed(HookList<DelayLink>& delayed)
+{
+    bool wake = false;
+    {
+        const MutexLock lock(mutex_);
+        delayed.for_each([&](DelayLink& link) EXECQ_NO_ANALYSIS {
+            auto& timer = static_cast<TaskTimer&>(link);
+            if (!timer.scheduled())  // the thread is at it, and is refused by the executor
+                return;
+            wheel_.remove(timer);
+            wake = schedule(timer, 0) || wake;
+        });
+    }
+    wake_if(wake);
+}
+
+void Timekeeper::withdraw(Timer& timer)
+{
+    {
+        const MutexLock lock(mutex_);
+        if (timer.stage == Timer::Stage::held) {
+            timer.stage = Timer::Stage::over;
+            return;
+        }
+        take_out(timer);
+    }
+    end(timer);
+}
+
+void Timekeeper::take_out(Timer& timer)
+{
+    if (timer.scheduled())
+        wheel_.remove(timer);
+    TaskTimer* task = timer.node->task_timer();
+    if (task != nullptr && task->executor != nullptr)
+        task->executor->delayed().remove(*task);
+    --timers_;
+}
+
+// Nobody else knows the timer any more.
+void Timekeeper::end(Timer& timer)
+{
+    Node& node = *timer.node;
+    TaskTimer* task = node.task_timer();
+    Executor* executor = task != nullptr ? task->executor : nullptr;
+    if (task == nullptr)
+        free_sleep(timer);
+    node.release();
+    if (executor != nullptr) {
+        node.release();
+        executor->delay_ended();
+    }
+}
+
+bool Timekeeper::schedule(Timer& timer, std::int64_t at_ns)
+{
+    wheel_.insert(timer, at_ns);
+    if (at_ns >= wakes_at_ns_)  // most often; while the thread is awake it is 0
+        return false;
+    const std::int64_t next = wheel_.next_deadline();
+    if (next >= wakes_at_ns_)
+        return false;
+    wakes_at_ns_ = next;
+    turn_.fetch_add(1, std::memory_order_relaxed);
+    return true;
+}
+
+void Timekeeper::wake_if(bool wanted)
+{
+    if (wanted)
+        futex_wake(&turn_, 1);
+}
+
+// ---- the thread ----
+
+execq_status Timekeeper::have_thread()
+{
+    if (running_)
+        return EXECQ_OK;
+    // The thread inherits the mask: it never runs the program's signal handlers.
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_t thread{};
+    const int error = pthread_create(&thread, nullptr, thread_main, this);
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (error != 0)
+        return EXECQ_EAGAIN;
+    pthread_detach(thread);
+    running_ = true;
+    wakes_at_ns_ = 0;
+    return EXECQ_OK;
+}
+
+void* Timekeeper::thread_main(void* keeper)
+{
+    pthread_setname_np(pthread_self(), "execq-timer");
+    static_cast<Timekeeper*>(keeper)->work();
+    return nullptr;
+}
+
+void Timekeeper::work()
+{
+    HookList<TimerEntry> due;
+    while (await_due(due)) {
+        while (TimerEntry* entry = due.front()) {
+            due.remove(*entry);
+            see_to(static_cast<Timer&>(*entry));
+        }
+    }
+}
+
+bool Timekeeper::await_due(HookList<TimerEntry>& due)
+{
+    std::int64_t idle_since = 0;
+    bool trimmed = false;
+    for (;;) {
+        std::uint32_t turn = 0;
+        std::int64_t until = 0;
+        {
+            const MutexLock lock(mutex_);
+            timers_ -= std::exchange(ended_, 0);
+            const std::int64_t now = now_ns();
+            wheel_.advance(now, [&due](TimerEntry& entry) {
+                static_cast<Timer&>(entry).stage = Timer::Stage::held;
+                due.push_back(entry);
+            });
+            if (!due.empty()) {
+                wakes_at_ns_ = 0;
+                return true;
+            }
+            if (idle_since == 0 || timers_ != 0)
+                idle_since = now;
+            if (timers_ == 0 && now - idle_since >= idle_ns_) {
+                running_ = false;
+                return false;
+            }
+            // Timers that are in no wheel may end, and then this may be idle, without a wake.
+            until =
+                std::min(wheel_.next_deadline(), idle_since + (trimmed ? idle_ns_ : std::min(idle_ns_, trim_after_ns)));
+            turn = turn_.load(std::memory_order_relaxed);  // changed under the mutex
+            wakes_at_ns_ = until;
+        }
+        futex_wait(&turn_, turn, Deadline::at(until));
+        if (!trimmed && now_ns() >= idle_since + trim_after_ns) {
+            trimmed = true;
+            while (node_pool::trim()) {
+            }
+        }
+    }
+}
+
+// ---- what is due ----
+
+void Timekeeper::see_to(Timer& timer)
+{
+    if (TaskTimer* task = timer.node->task_timer())
+        see_to_task(*task);
+    else
+        see_to_sleep(timer);
+}
+
+void Timekeeper::see_to_sleep(Timer& timer)
+{
+    Node& node = *timer.node;
+    if (!node.try_claim_sleep()) {  // canceled meanwhile
+        go_on_with(timer, TimerWheel::never);
+        return;
+    }
+    node.forget_timer();
+    free_sleep(timer);
+    ++ended_;
+    node.settle_value(nullptr, Reference::give);
+}
+
+void Timekeeper::see_to_task(TaskTimer& timer)
+{
+    Node& node = *timer.node;
+    TaskTimes& times = timer.times;
+    Executor* executor = timer.executor;
+    const std::int64_t now = now_ns();
+    const bool up = times.limit_ns() <= now;
+    bool handed_in = false;
+    if (executor != nullptr && !up && times.due_ns <= now) {
+        timer.due.store(true, std::memory_order_release);
+        handed_in = executor->submit(Item(node)) == EXECQ_OK;
+    }
+    if (executor != nullptr) {
+        if (!handed_in)
+            cancel_unstarted(node, up ? EXECQ_REASON_DEADLINE : EXECQ_REASON_SHUTDOWN);
+        end_delay(timer, handed_in);
+    } else if (up && !cancel_unstarted(node, EXECQ_REASON_DEADLINE)) {
+        times.start_by_ns = TimerWheel::never;
+        if (times.end_by_ns <= now) {
+            times.end_by_ns = TimerWheel::never;
+            if (node.request_cancel(EXECQ_REASON_DEADLINE))
+                node.tell_cancel();
+        }
+    }
+    go_on_with(timer, times.limit_ns());
+}
+
+void Timekeeper::end_delay(TaskTimer& timer, bool handed_in)
+{
+    Executor* executor = nullptr;
+    {
+        const MutexLock lock(mutex_);
+        executor = std::exchange(timer.executor, nullptr);
+        executor->delayed().remove(timer);
+    }
+    if (!handed_in)
+        timer.node->release();
+    executor->delay_ended();
+}
+
+// Gives a timer back that the thread held.
+void Timekeeper::go_on_with(Timer& timer, std::int64_t next_ns)
+{
+    {
+        const MutexLock lock(mutex_);
+        if (timer.stage != Timer::Stage::over) {
+            timer.stage = Timer::Stage::kept;
+            if (next_ns != TimerWheel::never)
+                (void)schedule(timer, next_ns);  // by the thread itself
+            return;
+        }
+        --timers_;
+    }
+    end(timer);
+}
+
+Timekeeper::Usage Timekeeper::usage()
+{
+    const MutexLock lock(mutex_);
+    return {timers_, wheel_.size(), running_};
+}
+
+void Timekeeper::set_idle(std::int64_t idle_ns)
+{
+    {
+        const MutexLock lock(mutex_);
+        idle_ns_ = idle_ns;
+        wakes_at_ns_ = 0;
+        turn_.fetch_add(1, std::memory_order_relaxed);
+    }
+    wake_if(true);
+}
+
+}  // namespace execq::core

@@ -1,0 +1,95 @@
+// Floor 2. The timekeeper: one thread of the process, which completes sleeps, hands tasks to their executors when they are
+// due, and cancels those whose time is up.
+//
+// A thread of its own, since a time has to reach a running body also while all workers are blocked. It starts with the first
+// timer and ends some time after the last one. It runs no bodies: only what completing a node means on the thread that does
+// so, which is drops and done callbacks.
+//
+// The mutex guards the wheel and each timer's stage. What is due is taken out of the wheel under it, and seen to outside
+// of it; a timer that is withdrawn meanwhile (see task/timer.h) is then over, and ended by the timekeeper.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/annotations.h"
+#include "base/immortal.h"
+#include "base/links.h"
+#include "base/timer_wheel.h"
+#include "execq/status.h"
+#include "task/node.h"
+#include "task/timer.h"
+
+namespace execq::core {
+
+class Timekeeper {
+public:
+    static Timekeeper& get();
+
+    // Any thread. A sleep that ends at that time, with one reference for the caller. EXECQ_OK, EXECQ_ENOMEM, EXECQ_EAGAIN.
+    execq_status sleep(std::int64_t until_ns, Node** out);
+
+    // Any thread. Sees to it that there is a thread for n more timers: once it answered EXECQ_OK, they are kept without
+    // fail. Else EXECQ_EAGAIN.
+    execq_status enlist(std::size_t n);
+    // Takes n of them back.
+    void resign(std::size_t n);
+    // The task of an enlisted timer was accepted: from here on its times are kept.
+    void keep(TaskTimer& timer);
+    // The same for one that the caller has claimed, its time being up already: cancels the task here.
+    void cancel_late(TaskTimer& timer);
+
+    // The executor has closed: what is not due yet will be canceled, soon, by the timekeeper.
+    void refuse_delayed(HookList<DelayLink>& delayed);
+
+    // See task/timer.h.
+    void withdraw(Timer& timer);
+
+    // For tests; a moment's picture.
+    struct Usage {
+        std::size_t timers = 0;     // that have not ended
+        std::size_t scheduled = 0;  // in the wheel
+        bool thread = false;
+    };
+    Usage usage();
+    // For tests: how long the thread stays without a timer.
+    void set_idle(std::int64_t idle_ns);
+
+private:
+    static constexpr std::int64_t default_idle_ns = 10'000'000'000;
+
+    static void* thread_main(void* keeper);
+    void work();
+    // True: some are due, held, and in the list. False: there is nothing left to stay for.
+    bool await_due(HookList<TimerEntry>& due);
+    execq_status have_thread() EXECQ_REQUIRES(mutex_);
+    // Answers whether the thread would sleep too long now: then wake() it, outside the mutex.
+    [[nodiscard]] bool schedule(Timer& timer, std::int64_t at_ns) EXECQ_REQUIRES(mutex_);
+    void wake_if(bool wanted);
+    // Takes it out of whatever it is in. Who did so ends it, outside the mutex.
+    void take_out(Timer& timer) EXECQ_REQUIRES(mutex_);
+    static void end(Timer& timer);
+
+    // ---- what is due; the timekeeper's thread ----
+    void see_to(Timer& timer);
+    void see_to_sleep(Timer& timer);
+    void see_to_task(TaskTimer& timer);
+    void go_on_with(Timer& timer, std::int64_t next_ns);
+    void end_delay(TaskTimer& timer, bool handed_in);
+
+    Mutex mutex_;
+    TimerWheel wheel_ EXECQ_GUARDED_BY(mutex_);
+    std::size_t timers_ EXECQ_GUARDED_BY(mutex_) = 0;  // enlisted and not ended
+    bool running_ EXECQ_GUARDED_BY(mutex_) = false;
+    std::int64_t idle_ns_ EXECQ_GUARDED_BY(mutex_) = default_idle_ns;
+    std::int64_t wakes_at_ns_ EXECQ_GUARDED_BY(mutex_) = 0;  // until when the thread sleeps; 0: it does not
+    // Changed under the mutex by who wants the thread to look again, which sleeps on it.
+    std::atomic<std::uint32_t> turn_{0};
+    std::size_t ended_ = 0;  // the thread's own: of timers_, those that it ended since it last had the mutex
+
+    friend class Immortal<Timekeeper>;
+    Timekeeper();
+};
+
+}  // namespace execq::core

@@ -1,0 +1,59 @@
+// Floor 1. What a node has of its times. The timekeeper (sched/timekeeper.h) keeps them; here is what it writes to.
+//
+// A timer holds one reference to its node until it has ended: with the node's end at the latest, since who settles a node
+// with a timer withdraws that first. A task's timer lies behind its node, in the same allocation; that of a sleep is a
+// record of its own, which the node's env names.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+
+#include "base/links.h"
+#include "base/timer_wheel.h"
+
+namespace execq::core {
+
+class Executor;
+class Node;
+
+// Points on the monotonic clock, in nanoseconds.
+struct TaskTimes {
+    std::int64_t due_ns = 0;                       // does not start before; 0: at once
+    std::int64_t start_by_ns = TimerWheel::never;  // is canceled if it has not started by then
+    std::int64_t end_by_ns = TimerWheel::never;    // is canceled, or asked to stop
+
+    bool any() const { return delayed() || limit_ns() != TimerWheel::never; }
+    bool delayed() const { return due_ns > 0; }
+    // Of a task that has not started.
+    std::int64_t limit_ns() const { return std::min(start_by_ns, end_by_ns); }
+};
+
+struct Timer : TimerEntry {
+    // Under the timekeeper's mutex. Held: the submission, or the timekeeper outside its mutex, is at it, and will look
+    // whether it is over; kept: who withdraws it ends it.
+    enum class Stage : std::uint32_t { held, over, kept };
+
+    explicit Timer(Node& owner) : node(&owner) {}
+
+    // By who settles the node, once, before the node is done; defined by the timekeeper, as a port's functions are.
+    void withdraw();
+
+    Stage stage = Stage::held;
+    Node* node;  // with one reference
+};
+
+// The list of an executor's tasks that are not due yet.
+struct DelayLink : Hook {};
+
+struct TaskTimer : Timer, DelayLink {
+    TaskTimer(Node& owner, const TaskTimes& given) : Timer(owner), times(given), due(!given.delayed()) {}
+
+    TaskTimes times;
+    // While the task is not due yet: with one use, and the executor's reference to the node. Under the timekeeper's mutex.
+    Executor* executor = nullptr;
+    // Written by the timekeeper, before the executor gets the task; read by who would run it in a wait.
+    std::atomic<bool> due;
+};
+
+}  // namespace execq::core
