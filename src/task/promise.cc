@@ -29,10 +29,7 @@ constexpr std::uintptr_t stage_mask = 7, record_mask = ~std::uintptr_t{15};
 HeapRegistration& record_in(std::uintptr_t slot) { return *reinterpret_cast<HeapRegistration*>(slot & record_mask); }
 
 // `done` is a room for the function only; it is called as what it is.
-execq_done_fn as_done(execq_cancel_fn fn)
-{
-    return reinterpret_cast<execq_done_fn>(reinterpret_cast<void (*)()>(fn));
-}
+execq_done_fn as_done(execq_cancel_fn fn) { return reinterpret_cast<execq_done_fn>(reinterpret_cast<void (*)()>(fn)); }
 execq_cancel_fn as_cancel(execq_done_fn done)
 {
     return reinterpret_cast<execq_cancel_fn>(reinterpret_cast<void (*)()>(done));
@@ -70,8 +67,8 @@ Node* Node::make_promise(execq_drop_fn drop_result, const char* name)
     TaskSpec spec;
     spec.drop_result = drop_result;
     spec.name = name;
-    Node* node = make_behind(2 * one_reference | static_cast<std::uint64_t>(Phase::running), spec, 0,
-                             sizeof(PromisePart));
+    Node* node =
+        make_behind(2 * one_reference | static_cast<std::uint64_t>(Phase::running), spec, 0, sizeof(PromisePart));
     if (node != nullptr)
         new (&node->promise()) PromisePart;
     return node;
@@ -88,6 +85,24 @@ Node* Node::make_async(const TaskSpec& spec, execq_async_fn start, std::uint32_t
 }
 
 // ---- holding and completing ----
+
+Node& Node::of_place_hook(Hook& hook)
+{
+    return *reinterpret_cast<Node*>(reinterpret_cast<char*>(static_cast<PromisePart*>(&hook)) - cache_line -
+                                    sizeof(Extension));
+}
+
+Hook& Node::place_hook() { return promise(); }
+
+namespace {
+
+std::uint32_t coarse_now_ms() { return static_cast<std::uint32_t>(coarse_now_ns() / 1'000'000); }
+
+}  // namespace
+
+void Node::note_started() { promise().started_ms = coarse_now_ms(); }
+
+std::int64_t Node::age_ns() const { return std::int64_t{coarse_now_ms() - promise().started_ms} * 1'000'000; }
 
 void Node::retain_promise() { promise().references.fetch_add(1, std::memory_order_relaxed); }
 
@@ -153,7 +168,7 @@ bool Node::begin_completion()
 void Node::leave_place()
 {
     if (Port* place = promise().place)
-        place->end_use();
+        place->leave(*this);
 }
 
 // ---- the cancel callback ----
@@ -170,8 +185,8 @@ execq_status Node::hook_cancel(execq_cancel_fn cancel, void* cancel_env, execq_d
     record->node = this;
     std::atomic<std::uintptr_t>& slot = promise().cancel;
     std::uintptr_t seen = none;
-    if (!slot.compare_exchange_strong(seen, reinterpret_cast<std::uintptr_t>(record) | armed,
-                                      std::memory_order_acq_rel, std::memory_order_relaxed)) {
+    if (!slot.compare_exchange_strong(seen, reinterpret_cast<std::uintptr_t>(record) | armed, std::memory_order_acq_rel,
+                                      std::memory_order_relaxed)) {
         delete record;
         return EXECQ_EALREADY;
     }
@@ -182,8 +197,8 @@ execq_status Node::hook_cancel(execq_cancel_fn cancel, void* cancel_env, execq_d
             delete record;
             return EXECQ_EALREADY;
         }
-    } while (!state_.compare_exchange_weak(word, word | hooked_flag, std::memory_order_acq_rel,
-                                           std::memory_order_relaxed));
+    } while (
+        !state_.compare_exchange_weak(word, word | hooked_flag, std::memory_order_acq_rel, std::memory_order_relaxed));
     tell_cancel();
     return EXECQ_OK;
 }
@@ -217,13 +232,22 @@ void Node::end_cancel_callback(HeapRegistration& record, bool wanted)
     std::atomic<std::uintptr_t>& slot = promise().cancel;
     const auto address = reinterpret_cast<std::uintptr_t>(&record);
     const CancelScope scope(*this);
+    // Also where the callback ends its thread: who completes the promise waits for this.
+    struct End {
+        HeapRegistration& record;
+        std::atomic<std::uintptr_t>& slot;
+        ~End()
+        {
+            call_drop(record.drop, record.env);
+            if ((slot.exchange(closed, std::memory_order_acq_rel) & waited) != 0)
+                futex_wake_all(&slot);
+        }
+    };
+    const End end{record, slot};
     std::uintptr_t seen = address | posted;
-    if (wanted && slot.compare_exchange_strong(seen, address | running, std::memory_order_acq_rel,
-                                               std::memory_order_relaxed))
+    if (wanted &&
+        slot.compare_exchange_strong(seen, address | running, std::memory_order_acq_rel, std::memory_order_relaxed))
         call_cancel(as_cancel(record.done), record.env);
-    call_drop(record.drop, record.env);
-    if ((slot.exchange(closed, std::memory_order_acq_rel) & waited) != 0)
-        futex_wake_all(&slot);
 }
 
 void Node::close_cancel_slot()
@@ -248,8 +272,8 @@ void Node::close_cancel_slot()
                 return;
             break;
         case running:
-            if ((seen & waited) != 0 || slot.compare_exchange_weak(seen, seen | waited, std::memory_order_acq_rel,
-                                                                   std::memory_order_acquire)) {
+            if ((seen & waited) != 0 ||
+                slot.compare_exchange_weak(seen, seen | waited, std::memory_order_acq_rel, std::memory_order_acquire)) {
                 const ThreadWaits::Scope waits;
                 futex_wait(&slot, static_cast<std::uint32_t>(seen | waited), Deadline::after(-1));
                 seen = slot.load(std::memory_order_acquire);
