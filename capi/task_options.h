@@ -17,19 +17,22 @@ inline execq_drop_fn drop_of(const execq_task_options* options)
     return options != nullptr && options->struct_size >= covered ? options->drop : nullptr;
 }
 
-// All but the function.
-inline execq_status read_task_options(const execq_task_options* options, void* env, TaskSpec& spec)
+// All but the function. uv_identity (may be null): what the options say of it, for who asks.
+inline execq_status read_task_options(const execq_task_options* options, void* env, TaskSpec& spec,
+                                      const char** uv_identity = nullptr)
 {
     spec.env = env;
     if (options == nullptr)
         return EXECQ_OK;
     execq_task_options read;
-    const execq_status status = read_options(options, 0, read);
+    const execq_status status = read_options<offsetof(execq_task_options, uv_identity)>(options, 0, read);
     if (status != EXECQ_OK)
         return status;
     if (read.env_size != 0 && env == nullptr)
         return EXECQ_EINVAL;
     spec = {nullptr, env, read.drop, read.drop_result, read.name, read.env_size};
+    if (uv_identity != nullptr)
+        *uv_identity = read.uv_identity;
     return EXECQ_OK;
 }
 

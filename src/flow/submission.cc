@@ -86,6 +86,22 @@ execq_status submit_alone(const Resolved& executor, const TaskSpec& spec, execq_
     return status;
 }
 
+execq_status submit_start(const Resolved& executor, const TaskSpec& spec, execq_async_fn start, const char* uv_identity,
+                          execq_future** out)
+{
+    if (!executor->runs_uv(uv_identity))
+        return EXECQ_ENOTSUP;
+    Node* node = Node::make_async(spec, start, out != nullptr ? 1 : 0, executor->id());
+    if (node == nullptr)
+        return EXECQ_ENOMEM;
+    const execq_status status = executor->submit_async(*node);
+    if (status != EXECQ_OK)
+        node->discard();
+    else if (out != nullptr)
+        *out = future_of(node);  // its reference is ours until now
+    return status;
+}
+
 execq_status list_futures(const TaskFifo& batch, std::vector<execq_future*>& futures)
 {
     try {
@@ -103,6 +119,19 @@ execq_status submit(Executor* given, const TaskSpec& spec, execq_future** out)
 {
     const Resolved executor(given);
     const execq_status status = executor.status() == EXECQ_OK ? submit_alone(executor, spec, out) : executor.status();
+    if (status != EXECQ_OK) {
+        const CallbackScope scope;
+        call_drop(spec.drop, spec.env);
+    }
+    return status;
+}
+
+execq_status submit_async(Executor* given, const TaskSpec& spec, execq_async_fn start, const char* uv_identity,
+                          execq_future** out)
+{
+    const Resolved executor(given);
+    const execq_status status =
+        executor.status() == EXECQ_OK ? submit_start(executor, spec, start, uv_identity, out) : executor.status();
     if (status != EXECQ_OK) {
         const CallbackScope scope;
         call_drop(spec.drop, spec.env);
