@@ -1,8 +1,11 @@
 // Floor 4: executor.h and conf.h.
 #include "execq/executor.h"
 
+#include <algorithm>
 #include <cstddef>
+#include <cstring>
 
+#include "base/uv_table.h"
 #include "edge.h"
 #include "execq/conf.h"
 #include "flow/main_loop.h"
@@ -11,6 +14,21 @@
 
 using namespace execq::core;
 
+namespace {
+
+// A null table is for the executor to replace.
+execq_status read_owning_table(const execq_uv_table *given, execq_uv_table &table)
+{
+    if (given == nullptr)
+        return EXECQ_OK;
+    execq_status status = read_options<first_uv_table_size>(given, 0, table);
+    if (status == EXECQ_OK)
+        status = check_uv_table(table);
+    return status == EXECQ_OK && !can_own_loops(table) ? EXECQ_ENOTSUP : status;
+}
+
+}  // namespace
+
 execq_status execq_executor_new(const execq_executor_options *options, execq_executor **out)
 {
     execq_executor_options read;
@@ -18,12 +36,20 @@ execq_status execq_executor_new(const execq_executor_options *options, execq_exe
     if (status != EXECQ_OK)
         return status;
     if (out == nullptr || read.max_threads > EXECQ_MAX_THREADS || read.min_threads > EXECQ_MAX_THREADS ||
-        (read.max_threads != 0 && read.min_threads > read.max_threads))
+        read.loop_workers > EXECQ_MAX_THREADS ||
+        (read.max_threads != 0 && (read.min_threads > read.max_threads || read.loop_workers > read.max_threads)))
         return EXECQ_EINVAL;
+    if (read.reserved != 0)
+        return EXECQ_ENOTSUP;
+    execq_uv_table table;
+    const execq_status readable = read_owning_table(read.uv_table, table);
+    if (readable != EXECQ_OK)
+        return readable;
     return guarded([&]() -> execq_status {
         Executor *executor = nullptr;
-        const execq_status made =
-            Executor::make({read.name, read.max_threads, read.min_threads, read.keepalive_ns}, &executor);
+        const execq_status made = Executor::make({read.name, read.max_threads, read.min_threads, read.keepalive_ns,
+                                                  read.loop_workers, read.uv_table != nullptr ? &table : nullptr},
+                                                 &executor);
         if (made == EXECQ_OK)
             *out = handle_of(executor);
         return made;
@@ -70,13 +96,15 @@ execq_status execq_executor_join(execq_executor *executor, int64_t timeout_ns, e
     if (executor == nullptr)
         return EXECQ_EINVAL;
     execq_shutdown_report read;
-    const execq_status status = read_options(report, 0, read);
+    const execq_status status = read_options<offsetof(execq_shutdown_report, left_loops)>(report, 0, read);
     if (status != EXECQ_OK)
         return status;
     return guarded([&]() -> execq_status {
         const execq_status joined = core_of(executor)->join(Deadline::after(timeout_ns));
-        if (report != nullptr && (joined == EXECQ_OK || joined == EXECQ_ETIMEDOUT))
-            core_of(executor)->report(*report);
+        if (report != nullptr && (joined == EXECQ_OK || joined == EXECQ_ETIMEDOUT)) {
+            core_of(executor)->report(read);
+            std::memcpy(report, &read, std::min<std::size_t>(read.struct_size, sizeof read));
+        }
         return joined;
     });
 }

@@ -87,4 +87,17 @@ execq_status execq_submit_many(execq_executor *executor, const execq_task_option
     return status;
 }
 
+execq_status execq_submit_async(execq_executor *executor, const execq_task_options *options, execq_async_fn start,
+                                void *env, execq_future **out)
+{
+    TaskSpec spec;
+    const char *uv_identity = nullptr;
+    execq_status status = read_task_options(options, env, spec, &uv_identity);
+    if (status == EXECQ_OK && start == nullptr)
+        status = EXECQ_EINVAL;
+    if (status != EXECQ_OK)
+        return reject(status, drop_of(options), env);
+    return guarded([&] { return submit_async(core_of(executor), spec, start, uv_identity, out); });
+}
+
 int32_t execq_cancel_requested(void) { return running_task_is_to_stop() ? 1 : 0; }

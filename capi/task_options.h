@@ -43,8 +43,9 @@ inline TaskTimes times_of(const execq_task_options& options)
     return times;
 }
 
-// All but the function.
-inline execq_status read_task_options(const execq_task_options* options, void* env, TaskSpec& spec)
+// All but the function. uv_identity (may be null): what the options say of it, for who asks.
+inline execq_status read_task_options(const execq_task_options* options, void* env, TaskSpec& spec,
+                                      const char** uv_identity = nullptr)
 {
     spec.env = env;
     if (options == nullptr)
@@ -56,6 +57,8 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
     if (read.env_size != 0 && env == nullptr)
         return EXECQ_EINVAL;
     spec = {nullptr, env, read.drop, read.drop_result, read.name, read.env_size, times_of(read)};
+    if (uv_identity != nullptr)
+        *uv_identity = read.uv_identity;
     return EXECQ_OK;
 }
 

@@ -8,6 +8,8 @@
 extern "C" {
 #endif
 
+struct execq_uv_table;
+
 /* Most threads that one executor may ask for. */
 enum { EXECQ_MAX_THREADS = 4096 };
 
@@ -21,10 +23,17 @@ typedef struct execq_executor_options {
     uint32_t min_threads; /* threads, at most max_threads; idle ones beyond it leave. 0: 1. None is started before it is
                              needed. One always stays, so that what is accepted never depends on starting another */
     int64_t keepalive_ns; /* nanoseconds that a thread idles before it may leave; 0: 10 seconds; negative: none */
+    uint32_t
+        loop_workers;  /* threads that asynchronous tasks (execq_submit_async) are on at a time, at most max_threads;
+                              0: max(1, min(cpus, max_threads - 1)). Where max_threads is 0, no more than it stands for */
+    uint32_t reserved; /* 0 */
+    const struct execq_uv_table *uv_table; /* the libuv of the threads' own loops; copied, and the libuv has to stay
+                                              loaded as long as the executor's threads; NULL: the one that libexecq is
+                                              linked to */
 } execq_executor_options;
-#define EXECQ_EXECUTOR_OPTIONS_INIT                                \
-    {                                                              \
-        (uint32_t)sizeof(execq_executor_options), 0, NULL, 0, 0, 0 \
+#define EXECQ_EXECUTOR_OPTIONS_INIT                                            \
+    {                                                                          \
+        (uint32_t)sizeof(execq_executor_options), 0, NULL, 0, 0, 0, 0, 0, NULL \
     }
 
 /* How a close treats work that has not started. */
@@ -53,10 +62,13 @@ typedef struct execq_shutdown_report {
     uint64_t queued;             /* out: tasks neither started nor canceled; exact unless a worker takes one meanwhile,
                                     which may be counted as running too */
     uint64_t threads;            /* out: worker threads that have not ended */
+    uint64_t left_loops;         /* out: loops of threads that have ended with the user's handles or requests on them,
+                                    and are never closed */
+    uint64_t left_handles;       /* out: the handles on these */
 } execq_shutdown_report;
-#define EXECQ_SHUTDOWN_REPORT_INIT                                      \
-    {                                                                   \
-        (uint32_t)sizeof(execq_shutdown_report), 0, NULL, 0, 0, 0, 0, 0 \
+#define EXECQ_SHUTDOWN_REPORT_INIT                                            \
+    {                                                                         \
+        (uint32_t)sizeof(execq_shutdown_report), 0, NULL, 0, 0, 0, 0, 0, 0, 0 \
     }
 
 /* Makes an executor. Its threads start on demand, one where a task finds none idle, up to max_threads, and those beyond
@@ -64,9 +76,9 @@ typedef struct execq_shutdown_report {
  * Ownership: the caller gets one reference in *out. The last release closes it with EXECQ_DRAIN and does not wait.
  * Threads: any. Blocks: never.
  * Order: none is promised between tasks.
- * Errors: EXECQ_EINVAL (out NULL, max_threads or min_threads above EXECQ_MAX_THREADS, min_threads above a
- *   max_threads that is not 0, struct_size), EXECQ_ENOTSUP (flags, unknown
- *   bytes), EXECQ_ENOMEM, EXECQ_EAGAIN (65,535 executors exist).
+ * Errors: EXECQ_EINVAL (out NULL, max_threads, min_threads or loop_workers above EXECQ_MAX_THREADS, the latter two above
+ *   a max_threads that is not 0, struct_size, an incomplete uv_table), EXECQ_ENOTSUP (flags, unknown bytes, a uv_table
+ *   older than 1.44 or for attaching loops only), EXECQ_ENOMEM, EXECQ_EAGAIN (65,535 executors exist).
  * Since: 0.1. */
 EXECQ_API execq_status execq_executor_new(const execq_executor_options *options, execq_executor **out);
 
@@ -87,8 +99,9 @@ EXECQ_API void execq_executor_retain(execq_executor *executor);
 EXECQ_API void execq_executor_release(execq_executor *executor);
 
 /* Stops an executor from accepting work. Under EXECQ_DRAIN its own running tasks may still submit to it; under
- * EXECQ_CANCEL nobody may, and the workers cancel what is queued. A cancel may follow a drain; a drain after a cancel
- * changes nothing.
+ * EXECQ_CANCEL nobody may, and the workers cancel what is queued. An asynchronous task runs until its promise is
+ * completed; its cancel callback runs under EXECQ_CANCEL. Handles that tasks left on a worker's loop hold nothing up. A
+ * cancel may follow a drain; a drain after a cancel changes nothing.
  * Ownership: none. Threads: any. Blocks: never.
  * Order: each submission either was accepted before the close or gets EXECQ_ECLOSED.
  * Errors: EXECQ_EINVAL (executor NULL, unknown mode). Closing again is EXECQ_OK. Since: 0.1. */

@@ -35,10 +35,12 @@ typedef struct execq_task_options {
         timeout_ns; /* if not done by then, canceled, or, where it has started, asked to stop (reason DEADLINE) as by
                                 execq_future_cancel. The drop and the done callbacks of what is canceled run on the thread
                                 that keeps times, which is why they must not block */
+    const char *uv_identity; /* what uv_version_string() returns in the libuv that an asynchronous task calls; NULL:
+                                unchecked; no other task looks at it. execq/uv.h fills it in. Since 0.3 */
 } execq_task_options;
-#define EXECQ_TASK_OPTIONS_INIT                                               \
-    {                                                                         \
-        (uint32_t)sizeof(execq_task_options), 0, NULL, NULL, NULL, 0, 0, 0, 0 \
+#define EXECQ_TASK_OPTIONS_INIT                                                     \
+    {                                                                               \
+        (uint32_t)sizeof(execq_task_options), 0, NULL, NULL, NULL, 0, 0, 0, 0, NULL \
     }
 
 /* Runs fn(env) on a worker.
@@ -85,6 +87,24 @@ EXECQ_API execq_status execq_submit_to_cq(execq_executor *executor, const execq_
  * Errors: those of execq_submit_with. n = 0 is EXECQ_OK if the rest is valid. Since: 0.1. */
 EXECQ_API execq_status execq_submit_many(execq_executor *executor, const execq_task_options *options, size_t n,
                                          execq_fn fn, void *const *envs, execq_future **out);
+
+/* Starts an asynchronous task: start(promise, loop, env) runs on a worker, with the worker's own libuv loop
+ * (execq_thread_loop). It starts timers, sockets and the like there and returns at once; what it has started completes
+ * the promise later. Thousands of such tasks live on one loop: nothing on it, start included, may block.
+ * Ownership: start gets one reference to the promise, to be given up by execq_promise_release. env as the options say, but
+ *   until the promise is completed: drop runs before the future is done. The handles on the loop are the task's, who
+ *   closes them. *out as for execq_submit.
+ * Threads: any; start and all callbacks of the loop run on that worker's thread, which alone may touch the loop. The
+ *   promise may be completed on any thread.
+ * Blocks: never.
+ * Order: none is promised. The executor's loop_workers limits how many workers have such tasks at a time. A worker that
+ *   has takes other tasks only while no other one is idle or may be started; its loop then waits for these.
+ * Errors: those of execq_submit_with (EXECQ_EINVAL: start NULL); EXECQ_ENOTSUP (uv_identity is another copy of libuv than
+ *   the executor's). Where the worker has no loop and none can be made (EXECQ_EMFILE, EXECQ_ENOMEM), the future fails with
+ *   that code; where its thread ends by pthread_exit before the promise is completed, with EXECQ_EEXITED. What start
+ *   throws fails the future, as from any task. Since: 0.3. */
+EXECQ_API execq_status execq_submit_async(execq_executor *executor, const execq_task_options *options,
+                                          execq_async_fn start, void *env, execq_future **out);
 
 /* Says whether the task that runs on the calling thread was asked to stop.
  * Ownership: none. Threads: any; 0 outside a task. Blocks: never. Order: none.

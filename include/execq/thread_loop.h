@@ -4,9 +4,11 @@
  * neither memory nor descriptors before. It belongs to its thread: except for uv_async_send, nothing of libuv may be
  * called on it from elsewhere.
  *
- * Its libuv is the one that libexecq is linked to: who uses another copy (see loop.h) must not touch it with that.
+ * Its libuv is the one that libexecq is linked to, and on a worker that of its executor's uv_table: who uses another copy
+ * (see loop.h) must not touch it with that.
  *
- * A worker's loop is run by the worker, and inside a task by execq_run_until. On any other thread it is run by
+ * A worker's loop is run by the worker between its tasks, as long as something is alive on it, and inside a task by
+ * execq_run_until. What is left on it when the executor closes is run no more, unless an asynchronous task is open there. On any other thread it is run by
  * execq_run_until, or by a uv_run of your own. */
 #ifndef EXECQ_THREAD_LOOP_H
 #define EXECQ_THREAD_LOOP_H
@@ -43,7 +45,8 @@ EXECQ_API execq_status execq_thread_loop_close(void);
  * Ownership: none. Threads: any.
  * Blocks: up to timeout_ns nanoseconds (negative: for ever; 0: one turn of the loop that does not block). It returns
  *   late where a callback does. A task of this worker's executor that has not started is run in place under the rules of
- *   execq_future_wait, unless something is alive on the loop, which that would block.
+ *   execq_future_wait, unless something is alive on the loop, which that would block. An asynchronous one is started on
+ *   this loop, whatever loop_workers says.
  * Order: done callbacks that are queued on this thread run first.
  * Errors: EXECQ_EINVAL (future NULL), EXECQ_ETIMEDOUT, and unless timeout_ns is 0, before blocking, EXECQ_EDEADLK: inside
  *   a callback of this loop, as uv_run is not re-entrant; on the thread of a loop that is attached (execq_loop_attach),

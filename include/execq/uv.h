@@ -11,6 +11,7 @@
 
 #include <execq/loop.h>
 #include <execq/status.h>
+#include <execq/task.h>
 #include <uv.h>
 
 #if UV_VERSION_HEX < ((1 << 16) | (44 << 8))
@@ -62,6 +63,22 @@ static inline execq_status execq_loop_attach(uv_loop_t *loop, execq_loop **out)
     execq_uv_table table;
     execq_uv_table_here(&table);
     return execq_loop_attach_uv(loop, &table, out);
+}
+
+/* execq_submit_async with options->uv_identity filled in: where the executor's loops are of another libuv than the one that
+ * this file is compiled against, the task is refused instead of being handed a loop that it must not touch.
+ * Ownership, Threads, Blocks, Order: as execq_submit_async.
+ * Errors: those of execq_submit_async. Options of another version's size are passed on as they are. Since: 0.3. */
+static inline execq_status execq_submit_async_uv(execq_executor *executor, const execq_task_options *options,
+                                                 execq_async_fn start, void *env, execq_future **out)
+{
+    execq_task_options checked = EXECQ_TASK_OPTIONS_INIT;
+    if (options != NULL && options->struct_size != sizeof checked)
+        return execq_submit_async(executor, options, start, env, out);
+    if (options != NULL)
+        checked = *options;
+    checked.uv_identity = uv_version_string();
+    return execq_submit_async(executor, &checked, start, env, out);
 }
 
 #ifdef __cplusplus

@@ -82,6 +82,27 @@ execq_status submit_to_port(const Resolved& executor, const TaskSpec& spec, cons
     return status;
 }
 
+// Hands a node in by accept(), with its times; takes it in any case.
+template <class Accept>
+execq_status submit_timed(const Resolved& executor, const TaskSpec& spec, Node& node, execq_future** out,
+                          const Accept& accept)
+{
+    Keeping keeping(spec);
+    execq_status status = keeping.begin();
+    if (status == EXECQ_OK) {
+        keeping.claim_late(node);
+        status = keeping.accept(*executor, accept);
+    }
+    if (status != EXECQ_OK) {
+        node.discard();
+        return status;
+    }
+    if (out != nullptr)
+        *out = future_of(&node);  // its reference is ours until now
+    keeping.keep(node, &*executor);
+    return EXECQ_OK;
+}
+
 execq_status submit_alone(const Resolved& executor, const TaskSpec& spec, execq_future** out)
 {
     if (out == nullptr && spec.plain() && Item::fits(spec.fn))
@@ -89,20 +110,18 @@ execq_status submit_alone(const Resolved& executor, const TaskSpec& spec, execq_
     Node* node = make_node(executor, spec, out != nullptr);
     if (node == nullptr)
         return EXECQ_ENOMEM;
-    Keeping keeping(spec);
-    execq_status status = keeping.begin();
-    if (status == EXECQ_OK) {
-        keeping.claim_late(*node);
-        status = keeping.accept(*executor, [&] { return executor->submit(Item(*node)); });
-    }
-    if (status != EXECQ_OK) {
-        node->discard();
-        return status;
-    }
-    if (out != nullptr)
-        *out = future_of(node);  // its reference is ours until now
-    keeping.keep(*node, &*executor);
-    return EXECQ_OK;
+    return submit_timed(executor, spec, *node, out, [&] { return executor->submit(Item(*node)); });
+}
+
+execq_status submit_start(const Resolved& executor, const TaskSpec& spec, execq_async_fn start, const char* uv_identity,
+                          execq_future** out)
+{
+    if (!executor->runs_uv(uv_identity))
+        return EXECQ_ENOTSUP;
+    Node* node = Node::make_async(spec, start, out != nullptr ? 1 : 0, executor->id());
+    if (node == nullptr)
+        return EXECQ_ENOMEM;
+    return submit_timed(executor, spec, *node, out, [&] { return executor->submit_async(*node); });
 }
 
 // What is left to do with a batch once its links are the executor's.
@@ -123,6 +142,19 @@ execq_status submit(Executor* given, const TaskSpec& spec, execq_future** out)
 {
     const Resolved executor(given);
     const execq_status status = executor.status() == EXECQ_OK ? submit_alone(executor, spec, out) : executor.status();
+    if (status != EXECQ_OK) {
+        const CallbackScope scope;
+        call_drop(spec.drop, spec.env);
+    }
+    return status;
+}
+
+execq_status submit_async(Executor* given, const TaskSpec& spec, execq_async_fn start, const char* uv_identity,
+                          execq_future** out)
+{
+    const Resolved executor(given);
+    const execq_status status =
+        executor.status() == EXECQ_OK ? submit_start(executor, spec, start, uv_identity, out) : executor.status();
     if (status != EXECQ_OK) {
         const CallbackScope scope;
         call_drop(spec.drop, spec.env);

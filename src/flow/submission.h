@@ -48,6 +48,10 @@ inline execq_status submit_plain_to_loop(Executor& executor, execq_fn fn, void* 
 // One task whose completion goes to a port. On failure both drops have run, and nothing else happened.
 execq_status submit_with_completion(Executor* given, const TaskSpec& spec, const Completion& completion);
 
+// An asynchronous task, for the libuv of that identity (null: unchecked).
+execq_status submit_async(Executor* given, const TaskSpec& spec, execq_async_fn start, const char* uv_identity,
+                          execq_future** out);
+
 // n tasks, all or none; envs null: n nulls. On failure spec.drop has run for each.
 execq_status submit_many(Executor* given, const TaskSpec& spec, std::size_t n, void* const* envs, execq_future** out);
 

@@ -12,6 +12,7 @@
 #include "base/immortal.h"
 #include "base/thread_waits.h"
 #include "sched/cpus.h"
+#include "sched/loop_place.h"
 #include "sched/timekeeper.h"
 #include "task/callbacks.h"
 
@@ -74,6 +75,12 @@ std::uint32_t shards_for(std::uint32_t max_threads, std::uint32_t cpus)
     return max_threads == 1 ? 1 : std::min(std::bit_ceil(2 * cpus), most);
 }
 
+// Asynchronous tasks leave one thread to those that block.
+std::uint32_t default_loop_workers(std::uint32_t max_threads)
+{
+    return std::max(1U, std::min(usable_cpus(), max_threads - 1));
+}
+
 // False if the thread had not ended by the deadline.
 bool join_thread(pthread_t thread, Deadline deadline)
 {
@@ -122,12 +129,16 @@ Executor::Executor(const ExecutorSpec& spec, std::uint16_t id)
       max_threads_(spec.max_threads != 0 ? spec.max_threads : std::max(default_threads(), spec.min_threads)),
       // One thread stays: what was accepted must not depend on whether a thread can be started later.
       min_threads_(std::max(spec.min_threads, 1U)),
+      loop_workers_(
+          std::min(spec.loop_workers != 0 ? spec.loop_workers : default_loop_workers(max_threads_), max_threads_)),
       idle_steps_(idle_steps(spec.keepalive_ns == 0 ? default_keepalive_ns : spec.keepalive_ns)),
       id_(id),
       serial_(new_serial()),
       cpus_(usable_cpus()),
       shards_(shards_for(max_threads_, cpus_)),
       inboxes_(std::make_unique<TaskInbox[]>(shards_)),
+      has_uv_table_(spec.uv_table != nullptr),
+      uv_table_(spec.uv_table != nullptr ? *spec.uv_table : execq_uv_table{}),
       workers_(std::make_unique<std::unique_ptr<Worker>[]>(max_threads_))
 {}
 
@@ -166,6 +177,8 @@ void Executor::cancel_leftovers()
         while (inboxes_[i].take(&slot, 1) != 0)
             drop();
     }
+    while (loop_inbox_.take(&slot, 1) != 0)
+        drop();
     for_each_worker([&](Worker& worker) {
         while (worker.steal(&slot, 1) != 0)
             drop();
@@ -185,7 +198,7 @@ void Executor::while_paused(const Visit& visit)
 void Executor::wake_all_idle()
 {
     while (Worker* worker = take_idle())
-        worker->parker().unpark();
+        worker->wake();
 }
 
 void Executor::close(std::int32_t how)
@@ -194,6 +207,17 @@ void Executor::close(std::int32_t how)
     // What is accepted from here on is none of these.
     if (delayed_count_.load(std::memory_order_relaxed) != 0)
         Timekeeper::get().refuse_delayed(delayed_);
+    if (how == EXECQ_CANCEL)
+        ask_all_open();
+}
+
+// Who makes a place later sees the mode.
+void Executor::ask_all_open()
+{
+    for_each_worker([](Worker& worker) {
+        if (LoopPlace* place = worker.place())
+            place->ask_all();
+    });
 }
 
 void Executor::close_queues(std::int32_t how)
@@ -214,6 +238,7 @@ void Executor::close_queues(std::int32_t how)
     }
     for (std::uint32_t i = 0; i < shards_; ++i)
         inboxes_[i].close();
+    loop_inbox_.close();
     wake_all_idle();
 }
 
@@ -258,7 +283,7 @@ execq_status Executor::wait_for_threads(Deadline deadline)
         const MutexLock lock(mutex_);
         if (roster_.threads() != 0)
             continue;
-        if (!work_visible())
+        if (!work_visible() && loop_inbox_.empty())
             return EXECQ_OK;
         // The last worker was lost to a pthread_exit and could not be replaced then.
         if (start_waking_worker() != EXECQ_OK)
@@ -334,41 +359,61 @@ void Executor::report(execq_shutdown_report& report)
     const auto count = [&](Item item) {
         report.queued += item.plain() || item.node().phase() == Phase::pending ? 1U : 0U;
     };
-    const auto note = [&](const Frame& frame) {
+    const auto note = [&](const Node* node, std::int64_t age_ns) {
         ++report.running_total;
         if (report.running == nullptr || report.running_count == report.running_max)
             return;
         execq_running_task& task = report.running[report.running_count++];
         std::memset(&task, 0, sizeof task);
-        if (frame.node != nullptr)
-            std::strncpy(task.name, frame.node->name(), sizeof task.name - 1);
+        if (node != nullptr)
+            std::strncpy(task.name, node->name(), sizeof task.name - 1);
+        task.running_ns = age_ns;
+    };
+    const auto note_frame = [&](const Frame& frame) {
         const std::int64_t started = frame.started_ns.load(std::memory_order_relaxed);
-        task.running_ns = started != 0 ? std::max<std::int64_t>(now - started, 0) : 0;
+        note(frame.node, started != 0 ? std::max<std::int64_t>(now - started, 0) : 0);
+    };
+    const auto note_open = [&](const Node& node) {
+        if (!node.done())
+            note(&node, node.age_ns());
     };
     report.queued += delayed_count_.load(std::memory_order_relaxed);
     const MutexLock lock(mutex_);
+    report.left_loops = leftovers_.loops;
+    report.left_handles = leftovers_.total_handles();
     report.threads = roster_.threads();
     if (report.threads == 0 && has_left_)
         report.threads = 1;  // the last one is past its work, and this join found it still ending
     while_paused([&] {
         for (std::uint32_t i = 0; i < shards_; ++i)
             inboxes_[i].for_each(count);
+        loop_inbox_.for_each(count);
         for_each_worker([&](Worker& worker) {
             worker.for_each_task(count);
-            worker.for_each_frame(note);
+            worker.for_each_frame(note_frame);
         });
+    });
+    for_each_worker([&](Worker& worker) {
+        if (LoopPlace* place = worker.place())
+            place->for_each(note_open);
     });
 }
 
 // ---- threads ----
 
-bool Executor::secure_thread()
+bool Executor::secure_thread(bool for_async)
 {
+    Worker* self = Worker::current();
+    if (for_async && self != nullptr)
+        settle_slot(*self);  // which may be what the others wait for
     const MutexLock lock(mutex_);
     bool coming = false;
-    for_each_worker(
-        [&](Worker& worker) { coming = coming || (worker.present && &worker != Worker::current() && !worker.busy()); });
-    return coming || (roster_.threads() < max_threads_ && start_waking_worker() == EXECQ_OK);
+    for_each_worker([&](Worker& worker) {
+        const bool may_take = !for_async || worker.loop_slot || has_free_slot();
+        coming = coming || (may_take && worker.present && &worker != self && !worker.busy());
+    });
+    return coming ||
+           ((!for_async || has_free_slot()) && roster_.threads() < max_threads_ && start_waking_worker() == EXECQ_OK);
 }
 
 bool Executor::stop_requested(const Node* node) const
@@ -392,7 +437,7 @@ Worker* Executor::vacant_place()
 }
 
 // With a token the new thread has the waking bit, which the caller holds and keeps where this fails.
-execq_status Executor::start_worker(bool token)
+execq_status Executor::start_worker(bool token, Call call)
 {
     Worker* worker = vacant_place();
     if (worker == nullptr) {
@@ -400,6 +445,8 @@ execq_status Executor::start_worker(bool token)
         return EXECQ_ENOMEM;
     }
     worker->token = token;
+    worker->loop_called = call == Call::loop;
+    coming_.fetch_add(worker->loop_called ? 1 : 0, std::memory_order_seq_cst);
     worker->present = true;
     uses_.fetch_add(1, std::memory_order_relaxed);
     const execq_status status = worker->start();
@@ -407,7 +454,8 @@ execq_status Executor::start_worker(bool token)
         roster_.add_thread();  // not before: submissions rely on a thread that is counted
     } else {
         uses_.fetch_sub(1, std::memory_order_relaxed);
-        worker->present = worker->token = false;
+        coming_.fetch_sub(worker->loop_called ? 1 : 0, std::memory_order_seq_cst);
+        worker->present = worker->token = worker->loop_called = false;
     }
     note_start(status == EXECQ_OK);
     return status;
@@ -461,6 +509,8 @@ void Executor::worker_leaves(Worker& worker)
     StdAtomics::heavy_fence();
     if (work_visible())
         wake_if_wanted();
+    if (!loop_inbox_.empty())
+        wake_for_loop();
     futex_wake_all(roster_.futex_word());
     if (join_previous)
         pthread_join(previous, nullptr);

@@ -6,7 +6,7 @@
 // Two counts keep it alive. Handles are the C surface's references: the last one closes (draining). Uses are the
 // handles together, and each thread: the last one frees.
 //
-// executor.cc is its life; schedule.cc is what every task passes through.
+// executor.cc is its life; schedule.cc is what every task passes through; loop_work.cc is about workers' own loops.
 #pragma once
 
 #include <array>
@@ -35,6 +35,8 @@ struct ExecutorSpec {
     std::uint32_t max_threads = 0;
     std::uint32_t min_threads = 0;
     std::int64_t keepalive_ns = 0;  // negative: none
+    std::uint32_t loop_workers = 0;
+    const execq_uv_table* uv_table = nullptr;  // copied; passes can_own_loops()
 };
 
 class Executor {
@@ -57,6 +59,10 @@ public:
     }
     // Accepts all tasks of the batch, emptying it, or none.
     execq_status submit(TaskFifo& batch);
+    // An asynchronous task. EXECQ_OK, EXECQ_ECLOSED, EXECQ_ENOMEM, EXECQ_EAGAIN.
+    execq_status submit_async(Node& node) noexcept;
+    // Whether tasks made for this copy of libuv (null: unknown) can run on workers' loops.
+    bool runs_uv(const char* identity) const;
     void close(std::int32_t how);
     // EXECQ_OK, EXECQ_ETIMEDOUT, EXECQ_EINVAL (open), EXECQ_EDEADLK (own worker), EXECQ_EAGAIN (no thread to go on).
     execq_status join(Deadline deadline);
@@ -71,7 +77,8 @@ public:
     const char* name() const { return name_.c_str(); }
     // Makes sure that a thread looks at the queues although the caller, a worker, is about to block; false if none can.
     // A worker without a frame is on its way there, or will be replaced: frames end before their task is settled.
-    bool secure_thread();
+    // For an asynchronous task: one that may take it.
+    bool secure_thread(bool for_async = false);
     // True if the task (null: a plain one), or everything here, was asked to stop.
     bool stop_requested(const Node* node) const;
 
@@ -90,10 +97,14 @@ public:
     void dispose(Worker& worker, Item item);
     // Runs a task that may still be queued, in a wait of the worker for it, unless somebody else did.
     void run_in_place(Worker& worker, Node& node);
+    // Starts an asynchronous task that may still be queued, in a wait of the worker that drives its own loop for it.
+    void start_async_here(Worker& worker, Node& node);
+    // The libuv of the workers' loops; null: the one that this library is linked to.
+    const execq_uv_table* uv_table() const { return has_uv_table_ ? &uv_table_ : nullptr; }
+    // The end of a worker's thread, as far as its loop goes.
+    void end_loop(Worker& worker);
     // The beginning of a worker's thread.
     void enter(Worker& worker);
-    // What was left on the own loop of a worker's thread that ends.
-    void note_leftovers(const LoopLeftovers& leftovers);
     void worker_leaves(Worker& worker);
     void drop_use();
 
@@ -106,7 +117,11 @@ private:
     Mode mode() const { return mode_.load(std::memory_order_acquire); }
 
     // ---- life (executor.cc) ----
-    execq_status start_worker(bool token) EXECQ_REQUIRES(mutex_);
+    enum class Call { any, loop };
+    execq_status start_worker(bool token, Call call = Call::any) EXECQ_REQUIRES(mutex_);
+    void note_leftovers(const LoopLeftovers& leftovers);
+    void close_queues(std::int32_t how);
+    void ask_all_open();
     execq_status start_waking_worker() EXECQ_REQUIRES(mutex_);
     Worker* vacant_place() EXECQ_REQUIRES(mutex_);
     void note_start(bool started) EXECQ_REQUIRES(mutex_);
@@ -120,7 +135,6 @@ private:
                    : max_threads_;
     }
     void wake_all_idle() EXECQ_REQUIRES(mutex_);
-    void close_queues(std::int32_t how);
     execq_status wait_for_delayed(Deadline deadline);
     execq_status wait_for_threads(Deadline deadline);
     execq_status join_last(Deadline deadline);
@@ -136,6 +150,36 @@ private:
     }
     template <class Visit>
     void while_paused(const Visit& visit) EXECQ_REQUIRES(mutex_);
+
+    // ---- own loops (loop_work.cc) ----
+    void wake_for_loop();
+    bool wants_loop_worker() const;
+    Worker* idle_for_loop() EXECQ_REQUIRES(mutex_);
+    bool has_free_slot() const { return slots_.load(std::memory_order_seq_cst) < loop_workers_; }
+    // There is an asynchronous task that the worker may take.
+    bool loop_work_for(const Worker& worker) const
+    {
+        return !loop_inbox_.empty() && (worker.loop_slot || has_free_slot());
+    }
+    bool claim_slot(Worker& worker, bool beyond_limit);
+    void give_slot_back(Worker& worker);
+    void settle_slot(Worker& worker);
+    Item take_loop_task(Worker& worker);
+    execq_status open_place(Worker& worker, ThreadLoop** loop);
+    void start_async(Worker& worker, Node& node);
+    // What a worker does for its loop between two tasks.
+    enum class Attended { found, again, no };
+    Attended attend(Worker& worker, Item& item);
+    void turn_loop(Worker& worker);
+    bool drives(const Worker& worker) const;
+    bool leaves_to_others() const;
+    bool sees_tasks(const Worker& worker) const { return worker.has_tasks() || look() == Sight::work; }
+    void lie_on_loop(Worker& worker);
+    bool announce_on_loop(Worker& worker);
+    enum class Watch { get_up, look_again, sleep };
+    Watch watch(Worker& worker);
+    bool another_is_free(const Worker& worker);
+    bool may_take_others(Worker& worker);
 
     // ---- scheduling (schedule.cc) ----
     // What is accepted, from outside, by push(inbox, force).
@@ -158,6 +202,7 @@ private:
     // Gives the waking bit back, if the worker was woken or started with it.
     void arrive(Worker& worker);
     void wake_one();
+    void note_found(Worker& worker);
     Worker* take_idle() EXECQ_REQUIRES(mutex_);
     void take_off_idle(Worker& worker) EXECQ_REQUIRES(mutex_);
     Item find_task(Worker& worker);
@@ -197,12 +242,16 @@ private:
     const std::string name_;
     const std::uint32_t max_threads_;
     const std::uint32_t min_threads_;
+    const std::uint32_t loop_workers_;
     const std::array<IdleStep, 3> idle_steps_;
     const std::uint16_t id_;
     const std::uint64_t serial_;
     const std::uint32_t cpus_;
     const std::uint32_t shards_;  // a power of two
     const std::unique_ptr<TaskInbox[]> inboxes_;
+    TaskInbox loop_inbox_;  // asynchronous tasks
+    const bool has_uv_table_;
+    execq_uv_table uv_table_{};
     // The first places_ are set, and stay.
     const std::unique_ptr<std::unique_ptr<Worker>[]> workers_;
     // Written under mutex_; read by workers without it, to see a cancellation.
@@ -219,9 +268,18 @@ private:
     // Who is awake; join() sleeps on its threads.
     Roster<> roster_;
 
+    // Workers that hold a slot for asynchronous tasks, that were called to take one, and of the holders those that sleep;
+    // and sleepers that have no loop to drive. Written under mutex_, but for who arrives; read by submissions (see
+    // loop_work.cc).
+    std::atomic<std::uint32_t> slots_{0};
+    std::atomic<std::uint32_t> coming_{0};
+    std::atomic<std::uint32_t> idle_slots_{0};
+    std::atomic<std::uint32_t> idle_apart_{0};
+
     alignas(64) Mutex mutex_;
     bool somebody_naps_ EXECQ_GUARDED_BY(mutex_) = false;
-    HookList<Worker> idle_ EXECQ_GUARDED_BY(mutex_);      // the last to fall asleep, with the warmest stack, in front
+    HookList<Worker> idle_ EXECQ_GUARDED_BY(mutex_);      // the last to fall asleep, with the warmest stack, in front;
+                                                          // those that sleep in their loop at the back
     std::uint32_t leaving_ EXECQ_GUARDED_BY(mutex_) = 0;  // threads that left after their keepalive, and still count
     LoopLeftovers leftovers_ EXECQ_GUARDED_BY(mutex_);
     // Each leaving worker joins the one that left before it; the last one is joined by join() or detached.

@@ -66,6 +66,14 @@ public:
     void remove_thread() { word_.fetch_sub(1, std::memory_order::seq_cst); }
 
     std::uint32_t threads() const { return threads_in(word_.load(std::memory_order::acquire)); }
+    // Somebody sleeps or may be started, after something was made visible as for wants_wake().
+    bool may_wake(std::uint32_t max_threads) const
+    {
+        const std::uint64_t word = word_.load(std::memory_order::seq_cst);
+        return (word & ~(waking | napping)) >= one_sleeper || threads_in(word) < max_threads;
+    }
+    // Somebody is on the way to look for work. For a worker that has announced its sleep: who gives the bit back sees it.
+    bool waking_one() const { return (word_.load(std::memory_order::seq_cst) & waking) != 0; }
     // Threads that do not sleep; a hint.
     std::uint32_t awake() const { return awake_in(word_.load(std::memory_order::relaxed)); }
     // The half of the word that counts threads.

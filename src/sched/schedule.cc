@@ -136,6 +136,24 @@ execq_status Executor::submit_first(const Push& push, bool& submitted)
     return status_of(push(inbox_of_thread()));
 }
 
+execq_status Executor::submit_async(Node& node) noexcept
+{
+    const bool inside = worker_of(*this) != nullptr;
+    if (inside && mode() == Mode::canceling)
+        return EXECQ_ECLOSED;
+    const auto push = [&] { return loop_inbox_.push(Item(node), inside); };
+    bool submitted = false;
+    if (roster_.threads() == 0) [[unlikely]] {
+        const execq_status status = submit_first([&](TaskInbox&) { return push(); }, submitted);
+        if (status != EXECQ_OK || submitted)
+            return status;
+    }
+    const execq_status status = status_of(push());
+    if (status == EXECQ_OK)
+        wake_for_loop();
+    return status;
+}
+
 Executor::TaskInbox& Executor::inbox_of_thread() { return inboxes_[thread_number() & (shards_ - 1)]; }
 
 execq_status Executor::submit(TaskFifo& batch)
@@ -181,17 +199,19 @@ void Executor::wake_one()
         Worker* sleeper = nullptr;
         {
             const MutexLock lock(mutex_);
-            sleeper = take_idle();
-            if (sleeper != nullptr) {
-                sleeper->token = true;
-            } else if (may_start && roster_.threads() < thread_limit() && work_visible()) {  // else it is in good hands
+            // Rather than one that has its loop to drive. Unless work is visible, it is in good hands.
+            if (may_start && idle_apart_.load(std::memory_order_relaxed) == 0 && roster_.threads() < thread_limit() &&
+                work_visible()) {
                 if (start_worker(true) == EXECQ_OK)
                     return;
                 may_start = false;
             }
+            sleeper = take_idle();
+            if (sleeper != nullptr)
+                sleeper->token = true;
         }
         if (sleeper != nullptr) {
-            sleeper->parker().unpark();
+            sleeper->wake();
             return;
         }
         // Who saw the bit meanwhile relied on us.
@@ -210,6 +230,10 @@ void Executor::take_off_idle(Worker& worker)
 {
     idle_.remove(worker);
     worker.idle = false;
+    if (!worker.on_loop)
+        idle_apart_.fetch_sub(1, std::memory_order_seq_cst);
+    if (worker.loop_slot)
+        idle_slots_.fetch_sub(1, std::memory_order_seq_cst);
     roster_.remove_sleeper(worker.napping);
     if (std::exchange(worker.napping, false))
         somebody_naps_ = false;
@@ -229,6 +253,10 @@ void Executor::arrive(Worker& worker)
         roster_.end_wake(thread_limit());
         worker.turns.fresh = true;
     }
+    if (std::exchange(worker.loop_called, false)) [[unlikely]] {
+        coming_.fetch_sub(1, std::memory_order_seq_cst);  // before the look
+        worker.attends = true;
+    }
 }
 
 // A hint that costs those who submit nothing. What others have fetched does not count.
@@ -238,7 +266,7 @@ bool Executor::work_seems_visible() const
         if (!inboxes_[i].seems_empty())
             return true;
     }
-    bool visible = false;
+    bool visible = !loop_inbox_.seems_empty() && has_free_slot();
     for_each_worker([&](const Worker& worker) { visible = visible || worker.own_size() != 0; });
     return visible;
 }
@@ -264,17 +292,32 @@ Executor::Sight Executor::look() const
 Item Executor::next_task(Worker& worker)
 {
     for (;;) {
-        if (const Item item = find_task(worker)) {
-            worker.turns.misses = 0;
-            if (worker.turns.fresh) [[unlikely]] {
-                worker.turns.fresh = false;
-                if (work_visible())
-                    wake_if_wanted();
+        if (worker.attends) [[unlikely]] {
+            Item item;
+            const Attended attended = attend(worker, item);
+            if (attended == Attended::found) {
+                note_found(worker);
+                return item;
             }
+            if (attended == Attended::again)
+                continue;
+        }
+        if (const Item item = find_task(worker)) {
+            note_found(worker);
             return item;
         }
         if (!rest(worker))
             return {};
+    }
+}
+
+inline void Executor::note_found(Worker& worker)
+{
+    worker.turns.misses = 0;
+    if (worker.turns.fresh) [[unlikely]] {
+        worker.turns.fresh = false;
+        if (work_visible())
+            wake_if_wanted();
     }
 }
 
@@ -320,6 +363,10 @@ Item Executor::find_foreign(Worker& worker)
 
 Item Executor::fetch(Worker& worker)
 {
+    if (!loop_inbox_.seems_empty()) [[unlikely]] {
+        if (const Item item = take_loop_task(worker))
+            return item;
+    }
     for (std::uint32_t i = 0; i < shards_; ++i) {
         TaskInbox& inbox = inboxes_[(worker.turns.shard + i) & (shards_ - 1)];
         if (inbox.seems_empty())
@@ -439,10 +486,12 @@ void Executor::dispose(Worker& worker, Item item)
     Node& node = item.node();
     if (mode() != Mode::canceling) [[likely]] {
         const Node::Start start = node.start_taken();
-        if (start != Node::Start::lost)
-            worker.run(node, start, Reference::give);
-        else
+        if (start == Node::Start::lost)
             node.release();
+        else if (start == Node::Start::won && node.async()) [[unlikely]]
+            start_async(worker, node);
+        else
+            worker.run(node, start, Reference::give);
     } else if (!cancel_queued(node, Reference::give)) {
         node.release();
     }
@@ -510,6 +559,10 @@ Executor::Rest Executor::lie_down(Worker& worker)
     worker.napping = nap && !somebody_naps_;
     somebody_naps_ = somebody_naps_ || nap;
     worker.idle = true;
+    worker.on_loop = false;
+    idle_apart_.fetch_add(1, std::memory_order_seq_cst);
+    if (worker.loop_slot)
+        idle_slots_.fetch_add(1, std::memory_order_seq_cst);
     idle_.push_front(worker);
     roster_.add_sleeper(worker.napping);
     return worker.napping ? Rest::nap : Rest::sleep;
@@ -536,10 +589,11 @@ bool Executor::lie(Worker& worker)
 {
     const Rest rest = lie_down(worker);
     if (rest == Rest::none)
-        return work_visible();
+        return work_visible() || loop_work_for(worker);
     const Sight sight = look();
     // Who naps watches over what others have fetched.
-    if ((sight == Sight::work || (sight == Sight::batches && rest == Rest::sleep && !somebody_naps())) &&
+    if ((sight == Sight::work || (sight == Sight::batches && rest == Rest::sleep && !somebody_naps()) ||
+         loop_work_for(worker)) &&
         get_up(worker)) {
         worker.turns.fresh = true;  // others may have relied on the nap
         return true;

@@ -11,6 +11,7 @@
 #include <limits>
 #include <new>
 #include <numeric>
+#include <poll.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 #include <uv.h>
@@ -20,6 +21,7 @@
 #include "base/on_stack.h"
 #include "base/uv_table.h"
 #include "sched/worker.h"
+#include "task/callbacks.h"
 
 namespace execq::core {
 
@@ -183,6 +185,8 @@ execq_status ThreadLoop::open(ThreadLoop** out)
         }
         at_thread_exit.armed = true;  // the first use has its destructor registered
         current_ = loop;
+        if (Worker* worker = Worker::current())
+            worker->note_loop(loop);
     }
     *out = current_;
     return EXECQ_OK;
@@ -234,7 +238,38 @@ execq_status ThreadLoop::init_loop()
 
 // ---- running ----
 
-void ThreadLoop::on_wake(uv_async_s* async) { owner_of(async)->mailbox_.take_all(); }
+void ThreadLoop::on_wake(uv_async_s* async)
+{
+    ThreadLoop& self = *owner_of(async);
+    self.collect(self.mailbox_.take_all());
+    if (!self.ready_.empty())
+        self.run_ready();
+}
+
+void ThreadLoop::collect(Link* posted)
+{
+    while (posted != nullptr) {
+        Link* after = posted->next;
+        ready_.push(*static_cast<Registration*>(posted));
+        posted = after;
+    }
+}
+
+void ThreadLoop::run_ready()
+{
+    const CallbackScope scope;
+    while (Registration* registration = ready_.pop()) {
+        run_now(*registration, port_);
+        run_queued();
+    }
+}
+
+void ThreadLoop::refuse_deliveries()
+{
+    collect(mailbox_.take_all());
+    while (Registration* registration = ready_.pop())
+        refuse(*registration, port_);
+}
 
 void ThreadLoop::on_timer(uv_timer_s* timer)
 {
@@ -278,7 +313,7 @@ void ThreadLoop::run_once(Deadline deadline)
     uv_.update_time(loop_);
     const int next_ms = uv_.backend_timeout(loop_);
     if (next_ms == 0 || deadline.passed()) {
-        uv_.run(loop_, UV_RUN_NOWAIT);
+        run(UV_RUN_NOWAIT);
         return;
     }
     std::int64_t limit_ms = next_ms > 0 ? std::int64_t{next_ms} : longest_ms;
@@ -287,13 +322,34 @@ void ThreadLoop::run_once(Deadline deadline)
     // One more, as both clocks are cut to milliseconds; that may still be early: the caller looks.
     if (limit_ms != longest_ms)
         set_timer(static_cast<std::uint64_t>(limit_ms) + 1);
-    uv_.run(loop_, UV_RUN_ONCE);
+    run(UV_RUN_ONCE);
 }
 
 void ThreadLoop::run_nowait()
 {
     const Run scope(*this);
-    uv_.run(loop_, UV_RUN_NOWAIT);
+    run(UV_RUN_NOWAIT);
+}
+
+// A callback that ends the thread is unwound through libuv, which then has handles of the loop in lists that are gone.
+void ThreadLoop::run(int mode)
+{
+    torn_ = true;
+    uv_.run(loop_, static_cast<std::uint32_t>(mode));
+    torn_ = false;
+}
+
+int ThreadLoop::quiet_ms()
+{
+    const Run scope(*this);
+    uv_.update_time(loop_);
+    return uv_.backend_timeout(loop_);
+}
+
+bool ThreadLoop::sleep(int timeout_ms) const
+{
+    pollfd events{uv_.backend_fd(loop_), POLLIN, 0};
+    return poll(&events, 1, timeout_ms) != 0;
 }
 
 bool ThreadLoop::alive()
@@ -365,7 +421,7 @@ LoopLeftovers ThreadLoop::end_of_thread()
     // In a child that was forked the descriptors are shared with the parent's loop, and under a uv_run (exit() in a
     // callback) the process is about to end: the loop is left, and nobody is to blame.
     const bool ours = loop->process_ == getpid() && !loop->running();
-    if (ours && close() == EXECQ_OK)
+    if (ours && !loop->torn_ && close() == EXECQ_OK)
         return {};
     LoopLeftovers left;
     if (ours) {

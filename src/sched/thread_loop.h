@@ -22,6 +22,7 @@
 #include "base/mailbox.h"
 #include "execq/loop.h"
 #include "execq/status.h"
+#include "task/registration.h"
 
 namespace execq::core {
 
@@ -61,13 +62,29 @@ public:
         mailbox_.poke([this] { uv_.async_send(async_); });
     }
 
+    // Has the registration run on the loop's thread, wherever that runs the loop.
+    bool post(Registration& registration)
+    {
+        return mailbox_.post(registration, [this] { uv_.async_send(async_); });
+    }
+
     // ---- its thread only ----
+    // Whose uses the posted registrations hold; it lives as long as anybody posts.
+    void deliver_for(Port* port) { port_ = port; }
+    // Gives up what was posted and has not run; nobody posts any more.
+    void refuse_deliveries();
     uv_loop_s* loop() const { return loop_; }
     const execq_uv_table& table() const { return uv_; }
     // One turn of the loop; not while running(). Blocks until something happened on it, it was woken, or the deadline
     // has passed (which the caller looks at).
     void run_once(Deadline deadline = Deadline::after(-1));
     void run_nowait();
+    // How long nothing will happen on it by itself, in milliseconds: 0 if it has to be run, -1: for ever. Up to then, and as
+    // long as nothing becomes ready, sleep() may take the place of running it.
+    int quiet_ms();
+    // Until something is ready to happen on the loop, or it is woken (true), or that time is over. Runs nothing: no
+    // callback is inside.
+    bool sleep(int timeout_ms) const;
     // The user has work on it: active handles that are referenced, handles that are closing, requests.
     bool alive();
     // uv_run of this loop is under way further up the stack: it must not be run, nor closed.
@@ -90,6 +107,9 @@ private:
     Census take_census();
     bool finish_closing();
     void shut();
+    void run(int mode);
+    void collect(Link* posted);
+    void run_ready();
 
     static inline thread_local constinit ThreadLoop* current_ = nullptr;
     static inline thread_local constinit const execq_uv_table* table_ = nullptr;
@@ -103,7 +123,10 @@ private:
     uv_async_s* async_ = nullptr;
     uv_timer_s* timer_ = nullptr;
     Mailbox<> mailbox_;
+    Port* port_ = nullptr;
+    Fifo<Registration, Link> ready_;     // taken from the mailbox; a callback that ends the thread leaves the rest
     bool running_ = false;               // by us
+    bool torn_ = false;                  // uv_run has begun and did not return: a callback may end the thread in it
     bool marked_ = false;                // by the user, at some time since nobody was known to run it
     ThreadLoop* left_before_ = nullptr;  // the list of loops that were left
 };

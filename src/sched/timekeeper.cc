@@ -320,7 +320,7 @@ void Timekeeper::see_to_task(TaskTimer& timer)
     bool handed_in = false;
     if (executor != nullptr && !up && times.due_ns <= now) {
         timer.due.store(true, std::memory_order_release);
-        handed_in = executor->submit(Item(node)) == EXECQ_OK;
+        handed_in = (node.async() ? executor->submit_async(node) : executor->submit(Item(node))) == EXECQ_OK;
     }
     if (executor != nullptr) {
         if (!handed_in)

@@ -25,13 +25,13 @@ bool would_deadlock(Worker* worker, const Node& node)
 {
     if (runs_on_this_thread(node))
         return true;
-    return worker != nullptr && queued_here(*worker, node) && !worker->executor().secure_thread() &&
+    return worker != nullptr && queued_here(*worker, node) && !worker->executor().secure_thread(node.async()) &&
            queued_here(*worker, node);
 }
 
 bool may_run_here(Worker& worker, const Node& node, Deadline deadline)
 {
-    return deadline.never() && queued_here(worker, node) && node.due() && !inside_callback() &&
+    return deadline.never() && !node.async() && queued_here(worker, node) && node.due() && !inside_callback() &&
            worker.stack_left() >= stack_reserve;
 }
 
@@ -78,10 +78,17 @@ execq_status run_loop_until(Node& node, Deadline deadline)
     if (node.done())
         return EXECQ_OK;
     ThreadLoop* loop = ThreadLoop::current();
+    if (loop != nullptr && loop->running())
+        return deadline.only_look() ? EXECQ_ETIMEDOUT : EXECQ_EDEADLK;
+    Worker* worker = Worker::current();
+    if (worker != nullptr && node.async() && !deadline.only_look() && queued_here(*worker, node)) {
+        worker->executor().start_async_here(*worker, node);  // nowhere is it nearer to who waits for it
+        if (node.done())
+            return EXECQ_OK;
+        loop = ThreadLoop::current();
+    }
     if (loop == nullptr)
         return wait_for(node, deadline);
-    if (loop->running())
-        return deadline.only_look() ? EXECQ_ETIMEDOUT : EXECQ_EDEADLK;
     // A body that runs in place would block what else is alive on the loop.
     return wait_by(node, deadline, !loop->alive(), [&]() -> execq_status {
         const DoneCall call(

@@ -9,6 +9,7 @@
 #include "sched/body.h"
 #include "sched/executor.h"
 #include "sched/failure.h"
+#include "sched/loop_place.h"
 #include "sched/thread_loop.h"
 
 namespace execq::core {
@@ -49,6 +50,26 @@ private:
     bool running_ = true;
 };
 
+Worker::~Worker()
+{
+    if (LoopPlace* own = place())
+        own->let_go();
+}
+
+void Worker::wake()
+{
+    const bool in_loop = on_loop;  // it is ours to read until the thread has the permit
+    parker_.unpark();
+    if (in_loop)
+        place()->wake();
+}
+
+bool Worker::place_used() const
+{
+    const LoopPlace* own = place();
+    return own != nullptr && own->used();
+}
+
 execq_status Worker::start()
 {
     // The new thread inherits the mask: workers never run the program's signal handlers.
@@ -70,7 +91,7 @@ void* Worker::thread_main(void* argument)
         ~Leave()
         {
             Executor& executor = worker->executor_;
-            executor.note_leftovers(ThreadLoop::end_of_thread());  // close callbacks may still run, on a worker
+            executor.end_loop(*worker);  // close callbacks may still run, on a worker
             this_thread.worker = nullptr;
             executor.worker_leaves(*worker);  // from here on the place is somebody else's
             executor.drop_use();
@@ -79,6 +100,7 @@ void* Worker::thread_main(void* argument)
     const Leave leave{static_cast<Worker*>(argument)};
     this_thread.worker = leave.worker;
     this_thread.served = leave.worker->executor_.serial();
+    ThreadLoop::use_table(leave.worker->executor_.uv_table());
     leave.worker->note_stack();
     leave.worker->name_thread();
     leave.worker->work();

@@ -24,6 +24,8 @@
 namespace execq::core {
 
 class Executor;
+class LoopPlace;
+class ThreadLoop;
 
 // One running task. Tasks that a wait runs in place are nested: the innermost is on top.
 struct Frame {
@@ -42,6 +44,7 @@ public:
     Worker(Executor& executor, std::uint32_t number, Mutex& guests)
         : executor_(executor), number_(number), lock_(guests)
     {}
+    ~Worker();
 
     // Starts a thread here; it owns one use of the executor. EXECQ_OK or EXECQ_EAGAIN.
     // Called under the executor's mutex, which the new thread takes before it leaves.
@@ -56,6 +59,23 @@ public:
     Executor& executor() const { return executor_; }
     std::uint32_t number() const { return number_; }
     Parker& parker() { return parker_; }
+
+    // Any thread, after it has taken the worker off the idle list: ends its sleep.
+    void wake();
+
+    // ---- its own loop ----
+    // This worker's thread only; null: it has none.
+    ThreadLoop* loop() const { return loop_; }
+    void note_loop(ThreadLoop* loop)
+    {
+        loop_ = loop;
+        attends = loop != nullptr;
+    }
+    // Any thread. Null until a task needs it, then it stays.
+    LoopPlace* place() const { return place_.load(std::memory_order_acquire); }
+    void publish_place(LoopPlace* place) { place_.store(place, std::memory_order_release); }
+    // Promises are open here.
+    bool place_used() const;
 
     // ---- the tasks that wait here ----
     // This worker's thread only. False: full.
@@ -201,16 +221,25 @@ public:
     };
 
     // ---- the executor's, under its mutex ----
-    bool present = false;  // a thread has the place
-    bool idle = false;     // on the idle list
-    bool napping = false;  // and will look by itself within a moment
-    bool leaving = false;  // its keepalive is over
-    bool token = false;    // woken or started with the waking bit; written before the wake, then the thread's own
+    bool present = false;      // a thread has the place
+    bool idle = false;         // on the idle list
+    bool napping = false;      // and will look by itself within a moment
+    bool leaving = false;      // its keepalive is over
+    bool on_loop = false;      // it sleeps, or slept last, in its loop
+    bool loop_slot = false;    // it may take asynchronous tasks; changed by the thread alone
+    bool loop_called = false;  // woken or started for those; written before the wake, then the thread's own
+    bool token = false;        // woken or started with the waking bit; written before the wake, then the thread's own
 
     // ---- the executor's, on this worker's thread ----
+    bool attends = false;     // there is a loop, or the slot for one, to look after between tasks
+    bool place_open = false;  // the place delivers to this thread's loop
+    bool loop_over = false;   // the thread ends
     struct Turns {
-        std::uint32_t shard = 0;    // the inbox to begin with
-        std::uint32_t watched = 0;  // the place whose batch is watched, and how many had been taken from it
+        bool loop_first = false;     // asynchronous tasks have their turn before others
+        bool was_patient = false;    // has left tasks to one that was between two of his
+        std::int64_t looped_ns = 0;  // when the loop ran last
+        std::uint32_t shard = 0;     // the inbox to begin with
+        std::uint32_t watched = 0;   // the place whose batch is watched, and how many had been taken from it
         std::uint32_t watched_taken = 0;
         std::uint32_t own_left = 0;        // own tasks until others have their turn
         bool own_oldest = false;           // the next such turn is the own oldest's
@@ -238,6 +267,9 @@ private:
 
     Executor& executor_;
     const std::uint32_t number_;
+    ThreadLoop* loop_ = nullptr;
+    // Written once, by this worker's thread under the executor's mutex. Owned, but it may outlive this.
+    std::atomic<LoopPlace*> place_{nullptr};
     const std::byte* stack_bottom_ = nullptr;  // the lowest usable address; set by the thread itself
     // Written by the worker's thread; others look while paused.
     std::atomic<Frame*> top_{nullptr};

@@ -62,12 +62,18 @@ void run_now(Registration& registration, Port* port)
 {
     HeapRegistration* heap = heap_of(registration);
     if (heap != nullptr && heap->cancels) {
+        struct Finish {  // also where the callback ends its thread
+            Registration& over;
+            Port* port;
+            ~Finish() { finish(over, port); }
+        };
+        const Finish scope{registration, port};
         heap->node->end_cancel_callback(*heap, true);
-    } else {
-        call_done(registration.done, node_of(registration), registration.env);
-        if (heap != nullptr)
-            call_drop(heap->drop, registration.env);
+        return;
     }
+    call_done(registration.done, node_of(registration), registration.env);
+    if (heap != nullptr)
+        call_drop(heap->drop, registration.env);
     finish(registration, port);
 }
 

@@ -220,6 +220,11 @@ public:
     // Winner of try_start() only, before the start function: names the loop that it runs on, with one use of it, which
     // the promise gives up when it is completed.
     void enter_place(Port& place) { promise().place = &place; }
+    // For the place, which lists what is open: under its mutex.
+    Hook& place_hook();
+    static Node& of_place_hook(Hook& hook);
+    void note_started();
+    std::int64_t age_ns() const;  // since then, to some milliseconds; starts again at 0 after 49 days
     // Winner of try_start() only.
     execq_async_fn start_fn() const
     {
@@ -258,9 +263,10 @@ private:
         TaskTimer* timer = nullptr;  // behind it; owned by the timekeeper
     };
     // What a promise has besides; behind the Extension.
-    struct PromisePart {
+    struct PromisePart : Hook {  // Hook: the list of its place
         // Holders of the promise, counted apart from the node's references.
         std::atomic<std::uint32_t> references{1};
+        std::uint32_t started_ms = 0;  // coarse clock, cut; the place's
         // The loop that the start function ran on, with one use; null where there is none. Written before the first
         // holder gets the promise.
         Port* place = nullptr;

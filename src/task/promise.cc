@@ -86,6 +86,24 @@ Node* Node::make_async(const TaskSpec& spec, execq_async_fn start, std::uint32_t
 
 // ---- holding and completing ----
 
+Node& Node::of_place_hook(Hook& hook)
+{
+    return *reinterpret_cast<Node*>(reinterpret_cast<char*>(static_cast<PromisePart*>(&hook)) - cache_line -
+                                    sizeof(Extension));
+}
+
+Hook& Node::place_hook() { return promise(); }
+
+namespace {
+
+std::uint32_t coarse_now_ms() { return static_cast<std::uint32_t>(coarse_now_ns() / 1'000'000); }
+
+}  // namespace
+
+void Node::note_started() { promise().started_ms = coarse_now_ms(); }
+
+std::int64_t Node::age_ns() const { return std::int64_t{coarse_now_ms() - promise().started_ms} * 1'000'000; }
+
 void Node::retain_promise() { promise().references.fetch_add(1, std::memory_order_relaxed); }
 
 void Node::release_promise()
@@ -150,7 +168,7 @@ bool Node::begin_completion()
 void Node::leave_place()
 {
     if (Port* place = promise().place)
-        place->end_use();
+        place->leave(*this);
 }
 
 // ---- the cancel callback ----
@@ -214,13 +232,22 @@ void Node::end_cancel_callback(HeapRegistration& record, bool wanted)
     std::atomic<std::uintptr_t>& slot = promise().cancel;
     const auto address = reinterpret_cast<std::uintptr_t>(&record);
     const CancelScope scope(*this);
+    // Also where the callback ends its thread: who completes the promise waits for this.
+    struct End {
+        HeapRegistration& record;
+        std::atomic<std::uintptr_t>& slot;
+        ~End()
+        {
+            call_drop(record.drop, record.env);
+            if ((slot.exchange(over, std::memory_order_acq_rel) & waited) != 0)
+                futex_wake_all(&slot);
+        }
+    };
+    const End end{record, slot};
     std::uintptr_t seen = address | posted;
     if (wanted &&
         slot.compare_exchange_strong(seen, address | running, std::memory_order_acq_rel, std::memory_order_relaxed))
         call_cancel(as_cancel(record.done), record.env);
-    call_drop(record.drop, record.env);
-    if ((slot.exchange(over, std::memory_order_acq_rel) & waited) != 0)
-        futex_wake_all(&slot);
 }
 
 void Node::close_cancel_slot()

@@ -62,6 +62,8 @@ public:
     virtual bool begin_use() = 0;
     // Any thread. May free the port.
     virtual void end_use() = 0;
+    // Any thread. An asynchronous task that was entered here is completed: the end of its use.
+    virtual void leave(Node&) { end_use(); }
     // The completing thread, once per registration whose node is done. Takes the registration over.
     virtual void deliver(Registration& registration) noexcept = 0;
     // True if withdrawal must find every registration, not only those with a drop.

@@ -141,6 +141,59 @@ static void an_attached_private_loop_is_in_the_way_of_ones_own(void **state)
     execq_future_release(future);
 }
 
+/* A timer of the private copy, on a worker's loop. */
+struct timed {
+    uv_timer_t timer;
+    execq_promise *promise;
+};
+
+static void timed_closed(uv_handle_t *handle)
+{
+    struct timed *t = handle->data;
+    must(execq_promise_resolve(t->promise, t) == EXECQ_OK);
+    execq_promise_release(t->promise);
+}
+
+static void timed_due(uv_timer_t *timer) { uv_close((uv_handle_t *)timer, timed_closed); }
+
+static void start_timer(execq_promise *promise, uv_loop_t *loop, void *env)
+{
+    struct timed *t = env;
+    t->promise = promise;
+    must(uv_timer_init(loop, &t->timer) == 0);
+    t->timer.data = t;
+    must(uv_timer_start(&t->timer, timed_due, 1, 0) == 0);
+}
+
+static void asynchronous_tasks_need_an_executor_of_their_copy(void **state)
+{
+    (void)state;
+    static struct timed t[100];
+    execq_future *futures[COUNT_OF(t)];
+    execq_executor *executor = pool_new(1);
+    futures[0] = UNTOUCHED;
+    assert_status(execq_submit_async_uv(executor, NULL, start_timer, &t[0], &futures[0]), EXECQ_ENOTSUP);
+    assert_ptr_equal(futures[0], UNTOUCHED);
+    pool_end(executor);
+    execq_uv_table table;
+    execq_uv_table_here(&table);
+    execq_executor_options options = EXECQ_EXECUTOR_OPTIONS_INIT;
+    options.max_threads = 2;
+    options.uv_table = &table;
+    assert_status(execq_executor_new(&options, &executor), EXECQ_OK);
+    memset(&table, 0, sizeof table); /* it was copied */
+    for (size_t i = 0; i < COUNT_OF(t); i++) {
+        assert_status(execq_submit_async_uv(executor, NULL, start_timer, &t[i], &futures[i]), EXECQ_OK);
+    }
+    for (size_t i = 0; i < COUNT_OF(t); i++) {
+        finish(futures[i]);
+    }
+    execq_task_options foreign = EXECQ_TASK_OPTIONS_INIT;
+    foreign.uv_identity = identity_of_the_librarys_libuv();
+    assert_status(execq_submit_async(executor, &foreign, start_timer, &t[0], NULL), EXECQ_ENOTSUP);
+    pool_end(executor);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +202,7 @@ int main(void)
         cmocka_unit_test(its_loop_is_held_detached_and_closed_like_any_other),
         cmocka_unit_test(a_threads_own_loop_is_of_the_librarys_copy),
         cmocka_unit_test(an_attached_private_loop_is_in_the_way_of_ones_own),
+        cmocka_unit_test(asynchronous_tasks_need_an_executor_of_their_copy),
     };
     return cmocka_run_group_tests_name("capi.second_libuv", tests, NULL, NULL);
 }

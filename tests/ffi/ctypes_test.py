@@ -26,13 +26,14 @@ SymbolFn = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_char_p)
 
 class ExecutorOptions(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("name", c_char_p), ("max_threads", c_uint32),
-                ("min_threads", c_uint32), ("keepalive_ns", c_int64)]
+                ("min_threads", c_uint32), ("keepalive_ns", c_int64), ("loop_workers", c_uint32),
+                ("reserved", c_uint32), ("uv_table", c_void_p)]
 
 
 class TaskOptions(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("drop", c_void_p), ("drop_result", c_void_p),
                 ("name", c_char_p), ("env_size", c_uint64), ("delay_ns", c_int64), ("start_within_ns", c_int64),
-                ("timeout_ns", c_int64)]
+                ("timeout_ns", c_int64), ("uv_identity", c_void_p)]
 
 
 class Completion(ctypes.Structure):
@@ -47,7 +48,7 @@ class RunningTask(ctypes.Structure):
 class ShutdownReport(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("running", POINTER(RunningTask)),
                 ("running_max", c_uint64), ("running_count", c_uint64), ("running_total", c_uint64),
-                ("queued", c_uint64), ("threads", c_uint64)]
+                ("queued", c_uint64), ("threads", c_uint64), ("left_loops", c_uint64), ("left_handles", c_uint64)]
 
 
 class UvTable(ctypes.Structure):

@@ -26,11 +26,12 @@ while (FIB.length < 31) FIB.push(FIB.at(-1) + FIB.at(-2));
 const STRUCTS = {
     execq_executor_options: koffi.struct('execq_executor_options', {
         struct_size: 'uint32_t', flags: 'uint32_t', name: 'const char *', max_threads: 'uint32_t',
-        min_threads: 'uint32_t', keepalive_ns: 'int64_t',
+        min_threads: 'uint32_t', keepalive_ns: 'int64_t', loop_workers: 'uint32_t', reserved: 'uint32_t', uv_table: 'void *',
     }),
     execq_task_options: koffi.struct('execq_task_options', {
         struct_size: 'uint32_t', flags: 'uint32_t', drop: 'void *', drop_result: 'void *', name: 'const char *',
         env_size: 'uint64_t', delay_ns: 'int64_t', start_within_ns: 'int64_t', timeout_ns: 'int64_t',
+        uv_identity: 'void *',
     }),
     execq_running_task: koffi.struct('execq_running_task', {
         name: koffi.array('char', 48, 'String'), running_ns: 'int64_t', reserved: 'uint64_t',
@@ -38,6 +39,7 @@ const STRUCTS = {
     execq_shutdown_report: koffi.struct('execq_shutdown_report', {
         struct_size: 'uint32_t', flags: 'uint32_t', running: 'void *', running_max: 'uint64_t',
         running_count: 'uint64_t', running_total: 'uint64_t', queued: 'uint64_t', threads: 'uint64_t',
+        left_loops: 'uint64_t', left_handles: 'uint64_t',
     }),
     execq_uv_table: koffi.struct('execq_uv_table', {
         struct_size: 'uint32_t', flags: 'uint32_t', version: 'uint32_t', reserved: 'uint32_t', identity: 'void *',

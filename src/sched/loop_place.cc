@@ -1,0 +1,126 @@
+#include "sched/loop_place.h"
+
+#include "execq/future.h"
+#include "execq/status.h"
+#include "sched/thread_loop.h"
+
+namespace execq::core {
+
+void LoopPlace::open(ThreadLoop& loop)
+{
+    loop.deliver_for(this);
+    const MutexLock lock(place_mutex_);
+    loop_ = &loop;
+}
+
+void LoopPlace::close()
+{
+    ThreadLoop* loop = nullptr;
+    {
+        const MutexLock lock(place_mutex_);
+        loop = loop_;
+        loop_ = nullptr;
+    }
+    if (loop != nullptr)
+        loop->refuse_deliveries();
+}
+
+bool LoopPlace::enter(Node& node)
+{
+    uses_.fetch_add(1, std::memory_order_relaxed);  // by the thread that looks at it
+    node.note_started();
+    const MutexLock lock(place_mutex_);
+    (asks_ ? asked_ : open_).push_back(node.place_hook());
+    return !asks_;
+}
+
+void LoopPlace::leave(Node& node)
+{
+    {
+        const MutexLock lock(place_mutex_);
+        open_.remove(node.place_hook());  // of whichever list it is on
+    }
+    end_use();
+}
+
+// A task that is listed has not left, so who completes it still has a reference.
+void LoopPlace::ask_all()
+{
+    for (;;) {
+        Node* node = nullptr;
+        {
+            const MutexLock lock(place_mutex_);
+            asks_ = true;
+            Hook* hook = open_.front();
+            if (hook == nullptr)
+                return;
+            open_.remove(*hook);
+            asked_.push_back(*hook);
+            node = &Node::of_place_hook(*hook);
+            node->retain();
+        }
+        if (node->request_cancel(EXECQ_REASON_SHUTDOWN))
+            node->tell_cancel();
+        node->release();
+    }
+}
+
+void LoopPlace::fail_all()
+{
+    HookList<Hook> failed;
+    for (;;) {
+        Node* node = nullptr;
+        {
+            const MutexLock lock(place_mutex_);
+            Hook* hook = asked_.empty() ? open_.front() : asked_.front();
+            if (hook == nullptr)
+                break;
+            asked_.remove(*hook);  // of whichever list it is on
+            failed.push_back(*hook);
+            node = &Node::of_place_hook(*hook);
+            node->retain();
+        }
+        node->reject(EXECQ_EEXITED, nullptr);
+        node->release();
+    }
+    // Those that somebody else completes just now.
+    const MutexLock lock(place_mutex_);
+    while (Hook* hook = failed.front()) {
+        failed.remove(*hook);
+        asked_.push_back(*hook);
+    }
+}
+
+void LoopPlace::wake()
+{
+    const MutexLock lock(place_mutex_);
+    if (loop_ != nullptr && loop_ != ThreadLoop::current())
+        loop_->wake();
+}
+
+void LoopPlace::deliver(Registration& registration) noexcept
+{
+    bool posted = false;
+    {
+        const MutexLock lock(place_mutex_);
+        posted = loop_ != nullptr && loop_->post(registration);
+    }
+    if (!posted)
+        refuse(registration, this);
+}
+
+void LoopPlace::end_use()
+{
+    const std::uint64_t before = uses_.fetch_add(guest_unit - 1, std::memory_order_acq_rel);
+    if ((before & use_mask) == 1)
+        wake();
+    give_up(guest_unit);
+}
+
+void LoopPlace::give_up(std::uint64_t units)
+{
+    if (uses_.fetch_sub(units, std::memory_order_acq_rel) == units)
+        delete this;
+}
+
+}  // namespace execq::core

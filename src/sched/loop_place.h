@@ -1,0 +1,87 @@
+// Floor 2. The place of a worker's own loop: what asynchronous tasks that run there are entered in, and the way to them.
+//
+// A promise may be completed, and a cancellation asked for, on any thread and at any time, also when the worker's thread
+// is about to end, or gone. So the place outlives both, the thread and the executor: uses_ counts, in its lower half, the
+// promises that are open here and the cancel callbacks on their way, and above that its worker and who is inside of a
+// call. Once all are gone it frees itself.
+//
+// The worker stays, and drives its loop, as long as there are uses: who ends the last one elsewhere wakes the loop.
+//
+// Tasks that are open are listed, so that a close can ask them to stop, a report name them, and a thread that is lost
+// fail them. The list has two parts, so that each is asked once; a task takes itself off when it is completed.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "base/annotations.h"
+#include "base/links.h"
+#include "task/node.h"
+#include "task/registration.h"
+
+namespace execq::core {
+
+class ThreadLoop;
+
+class LoopPlace final : public Port {
+public:
+    LoopPlace() = default;
+    // Its worker's thread, or who frees the worker: instead of a delete.
+    void let_go() { give_up(owner_unit); }
+
+    // ---- the thread that has the place ----
+    // From now on deliveries go to this loop.
+    void open(ThreadLoop& loop);
+    // No more of them; what is on its way is given up.
+    void close();
+    // Before its start function: counts it and lists it. False: it is to stop at once.
+    [[nodiscard]] bool enter(Node& node);
+    // Fails everything that is open here: the thread is lost.
+    void fail_all();
+
+    // ---- any thread ----
+    // True while promises are open, or cancel callbacks under way.
+    bool used() const { return (uses_.load(std::memory_order_acquire) & use_mask) != 0; }
+    // Asks everything that is open here, or will be, to stop.
+    void ask_all();
+    // Has the thread come out of its sleep in the loop, if it is there or on its way.
+    void wake();
+    // Visits the tasks that are open here, under the place's mutex.
+    template <class Visit>
+    void for_each(const Visit& visit)
+    {
+        const MutexLock lock(place_mutex_);
+        const auto each = [&visit](Hook& hook) { visit(Node::of_place_hook(hook)); };
+        open_.for_each(each);
+        asked_.for_each(each);
+    }
+
+    bool begin_use() override
+    {
+        uses_.fetch_add(1, std::memory_order_relaxed);  // the caller's promise is open and keeps the place
+        return true;
+    }
+    void end_use() override;
+    void leave(Node& node) override;
+    void deliver(Registration& registration) noexcept override;
+    bool lists_all() const override { return false; }
+
+private:
+    static constexpr std::uint64_t owner_unit = std::uint64_t{1} << 32;
+    static constexpr std::uint64_t guest_unit = std::uint64_t{1} << 33;
+    static constexpr std::uint64_t use_mask = owner_unit - 1;
+
+    ~LoopPlace() override = default;
+    void give_up(std::uint64_t units);
+
+    // See the top of the file.
+    std::atomic<std::uint64_t> uses_{owner_unit};
+    // The innermost of all: nothing else is taken under it. Not Port's, which is the outermost.
+    Mutex place_mutex_;
+    ThreadLoop* loop_ EXECQ_GUARDED_BY(place_mutex_) = nullptr;  // null: closed
+    bool asks_ EXECQ_GUARDED_BY(place_mutex_) = false;
+    HookList<Hook> open_ EXECQ_GUARDED_BY(place_mutex_);
+    HookList<Hook> asked_ EXECQ_GUARDED_BY(place_mutex_);  // or failed
+};
+
+}  // namespace execq::core
