@@ -101,16 +101,16 @@ auto bind(F&& f, Args&&... args)
 template <class R, class F>
 future<R> submit(execq_executor* executor, const task_options& chosen, F&& f, bool wants_future)
 {
-    using block = task_block<R, std::decay_t<F>>;
+    using work = task_block<R, std::decay_t<F>>;
     execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
-    options.drop = &block::drop;
-    options.drop_result = block::drop_result;
+    options.drop = &work::drop;
+    options.drop_result = work::drop_result;
     options.name = chosen.name;
-    auto* task = new block(std::forward<F>(f));
+    auto* task = new work(std::forward<F>(f));
     task->retain();  // for the future
     execq_future* made = nullptr;
     const execq_status status =
-        execq_submit_with(executor, &options, block::body, task, wants_future ? &made : nullptr);
+        execq_submit_with(executor, &options, work::body, task, wants_future ? &made : nullptr);
     link outcome(made, task);
     check(status);
     return future<R>(std::move(outcome));
