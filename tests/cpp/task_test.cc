@@ -103,7 +103,8 @@ TEST(CppTask, gets_the_failures_of_futures_by_type)
     future<std::string> mishap = start(read(writer.get_future(), where));
     writer.set_exception(std::make_exception_ptr(Mishap("awaited", 2)));
     EXPECT_EQ(thrown_by<Mishap>([&] { mishap.get(); }).number, 2);
-    EXPECT_EQ(code_of([&] { start(read(promise<int>().get_future(), where)).get(); }), EXECQ_EBROKEN);
+    future<int> broken = promise<int>().get_future();
+    EXPECT_EQ(code_of([&] { start(read(std::move(broken), where)).get(); }), EXECQ_EBROKEN);
     EXPECT_EQ(code_of([&] { start(read(future<int>(), where)).get(); }), EXECQ_EINVAL);
     promise<int> stopped;
     future<std::string> end = start(read(stopped.get_future(), where));
