@@ -1,0 +1,301 @@
+// What a coroutine can co_await: a task, a future, a worker, a loop's thread.
+#ifndef EXECQ_CPP_AWAIT_HPP
+#define EXECQ_CPP_AWAIT_HPP
+
+#include <execq/cpp/task.hpp>
+// task.hpp comes first: it has what <coroutine> needs.
+#include <atomic>
+#include <concepts>
+#include <coroutine>
+#include <cstdint>
+#include <execq/cpp/block.hpp>
+#include <execq/cpp/executor.hpp>
+#include <execq/cpp/future.hpp>
+#include <execq/cpp/loop.hpp>
+#include <utility>
+
+namespace execq {
+
+namespace detail {
+
+// A coroutine that waits, of this library or, without a root and therefore without cancellation, of another.
+class awaiting {
+public:
+    bool await_ready() const noexcept { return false; }
+
+protected:
+    // False: it was asked to stop, and must not wait.
+    template <class Promise>
+    bool enter(std::coroutine_handle<Promise> waiter) noexcept
+    {
+        waiter_ = waiter;
+        if constexpr (std::derived_from<Promise, task_promise_base>)
+            under_ = waiter.promise().under;
+        stopped_ = under_ != nullptr && under_->take_cancel();
+        return !stopped_;
+    }
+    // The last thing to do in a callback: the awaiter may be gone afterwards.
+    void go_on()
+    {
+        if (under_ != nullptr)
+            under_->drive(waiter_);
+        else
+            waiter_.resume();
+    }
+    // First of all in await_resume().
+    void throw_if_stopped()
+    {
+        if (stopped_ || (under_ != nullptr && under_->take_cancel()))
+            throw canceled(under_->asked_by());
+    }
+
+    root* under_ = nullptr;
+    std::coroutine_handle<> waiter_;
+    bool stopped_ = false;
+};
+
+template <class T>
+class task_awaiter : public awaiting {
+public:
+    explicit task_awaiter(task<T>&& awaited) noexcept : task_(std::move(awaited)) {}
+
+    template <class Promise>
+    requires std::derived_from<Promise, task_promise_base>
+    bool await_suspend(std::coroutine_handle<Promise> waiter) noexcept
+    {
+        if (!enter(waiter))
+            return false;
+        task_.frame().promise().under = under_;
+        task_.frame().promise().awaiter = waiter;
+        root::hand_over(task_.frame());
+        return true;
+    }
+    T await_resume()
+    {
+        if (stopped_)
+            throw_if_stopped();
+        return task_.frame().promise().take();
+    }
+
+private:
+    task<T> task_;
+};
+
+template <class T>
+class future_awaiter : public awaiting {
+public:
+    explicit future_awaiter(future<T>&& awaited) noexcept : link_(std::move(awaited).outcome()) {}
+
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> waiter)
+    {
+        if (!link_)
+            return false;
+        if (!enter(waiter)) {
+            cancel(link_);
+            return false;
+        }
+        return execq_future_state(link_.future()) < EXECQ_FUTURE_OK && suspend();
+    }
+    T await_resume()
+    {
+        throw_if_stopped();
+        check(link_ ? refused_ : EXECQ_EINVAL);
+        const link done = std::move(link_);
+        return take<T>(done);
+    }
+
+private:
+    bool suspend()
+    {
+        const link source = link_;
+        if (under_ != nullptr) {
+            under_->waits().set(source);
+            if (under_->cancel_pending())  // asked before it was known what to ask
+                cancel(source);
+        }
+        refused_ = execq_future_on_done(source.future(), done, this, nullptr);
+        if (refused_ == EXECQ_OK && !met_.exchange(true, std::memory_order_acq_rel))
+            return true;  // from here on it may have gone on elsewhere
+        leave();
+        return false;
+    }
+    static void done(execq_future*, void* env)
+    {
+        auto& self = *static_cast<future_awaiter*>(env);
+        // Inside the registration the coroutine goes on by itself: a nested call would grow the stack.
+        if (!self.met_.exchange(true, std::memory_order_acq_rel))
+            return;
+        self.leave();
+        self.go_on();
+    }
+    void leave() noexcept
+    {
+        if (under_ != nullptr)
+            under_->waits().take();
+    }
+
+    link link_;
+    execq_status refused_ = EXECQ_OK;
+    // Set by suspend() and by done(); the second one goes on with the coroutine.
+    std::atomic<bool> met_{false};
+};
+
+// A coroutine on its way to a worker.
+class worker_awaiter : public awaiting {
+public:
+    explicit worker_awaiter(const executor& where) noexcept : executor_(where) {}
+
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> waiter)
+    {
+        return enter(waiter) && submit();
+    }
+    void await_resume()
+    {
+        throw_if_stopped();
+        check(refused_);
+        if (lost_ != EXECQ_REASON_NONE)
+            throw canceled(cancel_reason{lost_});
+    }
+
+private:
+    bool submit()
+    {
+        const executor where = executor_;  // from the submission on, this may be gone
+        execq_status status = EXECQ_OK;
+        awaited own;
+        awaited& waits = under_ != nullptr ? under_->waits() : own;
+        const link task = waits.submit(where.native(), arrive, this, status);
+        if (status == EXECQ_OK)
+            watch(task, ended, this);
+        else
+            refused_ = status;
+        return status == EXECQ_OK;
+    }
+    static std::int32_t arrive(void* env, void**)
+    {
+        auto& self = *static_cast<worker_awaiter*>(env);
+        self.leave();
+        self.go_on();
+        return EXECQ_OK;
+    }
+    // Where the task was canceled, the coroutine still waits here; else it may be anywhere.
+    static void ended(execq_future* task, void* env)
+    {
+        if (execq_future_state(task) != EXECQ_FUTURE_CANCELED)
+            return;
+        auto& self = *static_cast<worker_awaiter*>(env);
+        self.lost_ = execq_future_cancel_reason(task);
+        self.leave();
+        self.go_on();
+    }
+    void leave() noexcept
+    {
+        if (under_ != nullptr)
+            under_->waits().take();
+    }
+
+    executor executor_;
+    execq_status refused_ = EXECQ_OK;
+    std::int32_t lost_ = EXECQ_REASON_NONE;
+};
+
+// A coroutine on its way to a loop's thread. C's registration needs an env that outlives the delivery, which the
+// coroutine may not: the passage, owned by await_suspend() and the registration, freed by the second that is done with it.
+class loop_awaiter : public awaiting {
+public:
+    explicit loop_awaiter(const loop& where) noexcept : loop_(where) {}
+
+    template <class Promise>
+    bool await_suspend(std::coroutine_handle<Promise> waiter)
+    {
+        return enter(waiter) && pass();
+    }
+    void await_resume()
+    {
+        throw_if_stopped();
+        check(refused_);
+    }
+
+private:
+    struct passage {
+        loop_awaiter* waiter;
+        bool delivered = false;        // of the thread that delivers, then drops
+        std::atomic<bool> met{false};  // set by pass() and drop(); the second one frees
+    };
+
+    bool pass()
+    {
+        const loop where = loop_;  // from the registration on, this may be gone
+        auto* env = new passage{this};
+        const execq_status status = execq_future_on_loop(done_future(), where.native(), arrive, env, drop);
+        const bool dropped = env->met.exchange(true, std::memory_order_acq_rel);
+        const bool gone_on = !dropped || env->delivered;
+        if (dropped)
+            delete env;
+        if (!gone_on)  // refused, or withdrawn already
+            refused_ = status != EXECQ_OK ? status : EXECQ_ECLOSED;
+        return gone_on;
+    }
+    static void arrive(execq_future*, void* env)
+    {
+        static_cast<passage*>(env)->delivered = true;
+        static_cast<passage*>(env)->waiter->go_on();
+    }
+    static void drop(void* env)
+    {
+        auto* passage = static_cast<loop_awaiter::passage*>(env);
+        if (!passage->met.exchange(true, std::memory_order_acq_rel))
+            return;
+        loop_awaiter* withdrawn = passage->delivered ? nullptr : passage->waiter;
+        delete passage;
+        if (withdrawn != nullptr) {
+            withdrawn->refused_ = EXECQ_ECLOSED;
+            withdrawn->go_on();
+        }
+    }
+    // Delivery on a loop is that of a future that is done; this one always is.
+    static execq_future* done_future()
+    {
+        static execq_future* const future = [] {
+            execq_promise* promise = nullptr;
+            execq_future* made = nullptr;
+            check(execq_promise_new(nullptr, &promise, &made));
+            execq_promise_resolve(promise, nullptr);
+            execq_promise_release(promise);
+            return made;
+        }();
+        return future;
+    }
+
+    loop loop_;
+    execq_status refused_ = EXECQ_OK;
+};
+
+}  // namespace detail
+
+// Runs the task inside the awaiting one, and gives its value or throws its failure.
+template <class T>
+detail::task_awaiter<T> operator co_await(task<T>&& awaited) noexcept
+{
+    return detail::task_awaiter<T>(std::move(awaited));
+}
+// Waits without a thread, and goes on where the future is completed (here, if it is done), with its value or failure.
+template <class T>
+detail::future_awaiter<T> operator co_await(future<T>&& awaited) noexcept
+{
+    return detail::future_awaiter<T>(std::move(awaited));
+}
+
+// co_await schedule(executor) goes on on a worker.
+// Errors: error, as execq_submit; `canceled` where the executor is closed with a cancel first.
+inline detail::worker_awaiter schedule(const executor& where) noexcept { return detail::worker_awaiter(where); }
+
+// co_await on_loop(loop) goes on on the loop's thread, from its next iteration. A cancellation is seen there.
+// Errors: error(EXECQ_ECLOSED) where the loop is detached (then on the thread that detaches), error(EXECQ_ENOMEM).
+inline detail::loop_awaiter on_loop(const loop& where) noexcept { return detail::loop_awaiter(where); }
+
+}  // namespace execq
+
+#endif

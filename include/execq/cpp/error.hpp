@@ -1,0 +1,120 @@
+// What the C++ side throws, and how an exception is told to C.
+#ifndef EXECQ_CPP_ERROR_HPP
+#define EXECQ_CPP_ERROR_HPP
+
+#include <chrono>
+#include <cstdint>
+#include <exception>
+#include <execq/execq.h>
+#include <limits>
+#include <stdexcept>
+#include <string>
+
+namespace execq {
+
+// A failure with a code: of a call, of work that failed in C (execq_fail, EXECQ_EEXITED), of a promise that was dropped
+// (EXECQ_EBROKEN). A body that throws one fails with this code, also as C sees it.
+class EXECQ_API error : public std::runtime_error {
+public:
+    explicit error(std::int32_t code) : error(code, execq_status_text(code)) {}
+    error(std::int32_t code, const std::string& message)
+        : std::runtime_error(message), code_(code != EXECQ_OK ? code : EXECQ_EFAILED)
+    {}
+
+    // A status, or what the task returned; never 0.
+    std::int32_t code() const noexcept { return code_; }
+
+private:
+    std::int32_t code_;
+};
+
+// Who asked for a cancellation.
+enum class cancel_reason : std::int32_t {
+    none = EXECQ_REASON_NONE,
+    caller = EXECQ_REASON_CALLER,
+    deadline = EXECQ_REASON_DEADLINE,
+    shutdown = EXECQ_REASON_SHUTDOWN,
+    group = EXECQ_REASON_GROUP
+};
+
+// Work that was canceled. A body, a continuation or a coroutine throws one to end canceled; the body of a task that was
+// not asked to stop fails with it.
+class EXECQ_API canceled : public std::exception {
+public:
+    explicit canceled(cancel_reason reason = cancel_reason::none) noexcept : reason_(reason) {}
+
+    const char* what() const noexcept override { return "canceled"; }
+    cancel_reason reason() const noexcept { return reason_; }
+
+private:
+    cancel_reason reason_;
+};
+
+namespace detail {
+
+inline void check(execq_status status)
+{
+    if (status != EXECQ_OK) [[unlikely]]
+        throw error(status);
+}
+
+// pthread_exit unwinds the stack, and who catches that has to let it go on. Called inside catch (...); it is no C++
+// exception, so there is no exception_ptr for it.
+inline void let_thread_exit_pass()
+{
+    if (std::current_exception() == nullptr)
+        throw;
+}
+
+// An exception as C sees it. An empty message is none.
+struct description {
+    std::int32_t code = EXECQ_EEXCEPTION;
+    bool canceled = false;
+    std::int32_t reason = EXECQ_REASON_NONE;
+    std::string message;
+
+    const char* text() const noexcept { return message.empty() ? nullptr : message.c_str(); }
+};
+
+inline description describe(const std::exception_ptr& thrown) noexcept
+{
+    description as;
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const canceled& end) {
+        as.code = EXECQ_ECANCELED;
+        as.canceled = true;
+        as.reason = static_cast<std::int32_t>(end.reason());
+    } catch (const error& failure) {
+        as.code = failure.code();
+        try {
+            as.message = failure.what();
+        } catch (...) {  // no memory: the code says enough
+        }
+    } catch (const std::exception& exception) {
+        try {
+            as.message = exception.what();
+        } catch (...) {  // the same
+        }
+    } catch (...) {  // nothing to say
+    }
+    return as;
+}
+
+// A duration as the C functions want it: rounded up, saturating; what is over already is 0, as negative means for ever.
+template <class Rep, class Period>
+constexpr std::int64_t to_ns(std::chrono::duration<Rep, Period> duration)
+{
+    using seconds = std::chrono::duration<double>;
+    constexpr double longest = 9.2e9;  // some 292 years
+    if (!(duration > duration.zero()))
+        return 0;
+    if (std::chrono::duration_cast<seconds>(duration).count() >= longest)
+        return std::numeric_limits<std::int64_t>::max();
+    return std::chrono::ceil<std::chrono::nanoseconds>(duration).count();
+}
+
+}  // namespace detail
+}  // namespace execq
+
+#endif

@@ -1,0 +1,247 @@
+// Executors: submission of callables.
+#ifndef EXECQ_CPP_EXECUTOR_HPP
+#define EXECQ_CPP_EXECUTOR_HPP
+
+#include <array>
+#include <chrono>
+#include <concepts>
+#include <cstdint>
+#include <exception>
+#include <execq/cpp/block.hpp>
+#include <execq/cpp/future.hpp>
+#include <functional>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+namespace execq {
+
+// As execq_executor_options; 0 is the default of each.
+struct executor_options {
+    const char* name = nullptr;
+    std::uint32_t max_threads = 0;
+    std::uint32_t min_threads = 0;
+    std::chrono::nanoseconds keepalive{0};
+};
+
+// As execq_task_options: what is left for C++ to choose.
+struct task_options {
+    const char* name = nullptr;  // shown in reports; copied
+};
+
+enum class close_mode : std::int32_t { drain = EXECQ_DRAIN, cancel = EXECQ_CANCEL };
+
+struct running_task {
+    std::string name;
+    std::chrono::nanoseconds running{0};
+};
+
+// What a join found, as execq_shutdown_report.
+struct shutdown_report {
+    std::vector<running_task> running;  // the first 64
+    std::uint64_t running_total = 0;
+    std::uint64_t queued = 0;
+    std::uint64_t threads = 0;
+};
+
+namespace detail {
+
+// A callable on its way to a worker, and what it returns. As the task's env it has one reference, which drop() gives up
+// unless there is a value for C to keep.
+template <class R, class F>
+class task_block final : public holder<R, block> {
+public:
+    template <class G>
+    explicit task_block(G&& f) : f_(std::in_place, std::forward<G>(f))
+    {}
+
+    static std::int32_t body(void* env, void** result)
+    {
+        auto& self = *static_cast<task_block*>(env);
+        try {
+            self.fill([&]() -> decltype(auto) { return std::invoke(std::move(*self.f_)); });
+        } catch (...) {
+            let_thread_exit_pass();
+            self.exception = std::current_exception();
+        }
+        if (self.exception == nullptr) {
+            *result = self.value;
+            return EXECQ_OK;
+        }
+        const description as = describe(self.exception);
+        return as.text() != nullptr ? execq_fail(as.code, as.text()) : as.code;
+    }
+    static void drop(void* env)
+    {
+        auto& self = *static_cast<task_block*>(env);
+        self.f_.reset();
+        if (self.value == nullptr)
+            self.release();
+    }
+
+private:
+    std::optional<F> f_;
+};
+
+template <class F, class... Args>
+auto bind(F&& f, Args&&... args)
+{
+    if constexpr (sizeof...(Args) == 0)
+        return std::decay_t<F>(std::forward<F>(f));
+    else
+        return [f = std::decay_t<F>(std::forward<F>(f)),
+                args = std::tuple<std::decay_t<Args>...>(std::forward<Args>(args)...)]() mutable -> decltype(auto) {
+            return std::apply(std::move(f), std::move(args));
+        };
+}
+
+template <class R, class F>
+future<R> submit(execq_executor* executor, const task_options& chosen, F&& f, bool wants_future)
+{
+    using work = task_block<R, std::decay_t<F>>;
+    execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
+    options.drop = &work::drop;
+    options.drop_result = work::drop_result;
+    options.name = chosen.name;
+    auto* task = new work(std::forward<F>(f));
+    task->retain();  // for the future
+    execq_future* made = nullptr;
+    const execq_status status =
+        execq_submit_with(executor, &options, work::body, task, wants_future ? &made : nullptr);
+    link outcome(made, task);
+    check(status);
+    return future<R>(std::move(outcome));
+}
+
+}  // namespace detail
+
+template <class F, class... Args>
+concept submittable = std::invocable<std::decay_t<F>, std::decay_t<Args>...>;
+template <class F, class... Args>
+using submitted_t = std::decay_t<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>>;
+
+// A pool of worker threads. A copy is another reference to the same pool.
+// Ownership: the last reference closes it with a drain and does not wait. Threads: any. Blocks: join() only.
+class executor {
+public:
+    // Errors: as execq_executor_new.
+    explicit executor(const executor_options& chosen = {})
+    {
+        execq_executor_options options = EXECQ_EXECUTOR_OPTIONS_INIT;
+        options.name = chosen.name;
+        options.max_threads = chosen.max_threads;
+        options.min_threads = chosen.min_threads;
+        options.keepalive_ns = chosen.keepalive.count();
+        execq_executor* made = nullptr;
+        detail::check(execq_executor_new(&options, &made));
+        handle_ = detail::executor_handle(made);
+    }
+    // What a null executor stands for now: the configured one, else the library's own.
+    static executor default_executor()
+    {
+        execq_executor* found = nullptr;
+        detail::check(execq_executor_default(&found));
+        return adopt(found);
+    }
+    // Takes the caller's reference over.
+    static executor adopt(execq_executor* owned) noexcept { return executor(detail::executor_handle(owned)); }
+
+    // Runs f(args...) on a worker. Everything is moved or copied (a reference with std::ref) and passed on as rvalues.
+    // Ownership: f and its arguments are destroyed before the future is done, and inside the call where it is refused.
+    // Errors: error, as execq_submit; error(EXECQ_ECLOSED) once the executor is closed.
+    template <class F, class... Args>
+    requires submittable<F, Args...> future<submitted_t<F, Args...>> submit(F&& f, Args&&... args)
+    const { return submit(task_options{}, std::forward<F>(f), std::forward<Args>(args)...); }
+    template <class F, class... Args>
+    requires submittable<F, Args...> future<submitted_t<F, Args...>> submit(const task_options& options, F&& f,
+                                                                            Args&&... args)
+    const
+    {
+        return detail::submit<submitted_t<F, Args...>>(
+            native(), options, detail::bind(std::forward<F>(f), std::forward<Args>(args)...), true);
+    }
+    // The same, fire and forget: what it returns is dropped.
+    template <class F, class... Args>
+    requires submittable<F, Args...>
+    void post(F&& f, Args&&... args) const
+    {
+        static_cast<void>(
+            detail::submit<void>(native(), {}, detail::bind(std::forward<F>(f), std::forward<Args>(args)...), false));
+    }
+
+    void close(close_mode mode = close_mode::drain) const
+    {
+        detail::check(execq_executor_close(native(), static_cast<std::int32_t>(mode)));
+    }
+    // Waits until a closed executor has ended. Errors: as execq_executor_join.
+    void join() const { detail::check(execq_executor_join(native(), -1, nullptr)); }
+    // False if the time passed first; the report says what was left. It may be null.
+    template <class Rep, class Period>
+    bool join_for(std::chrono::duration<Rep, Period> timeout, shutdown_report* report = nullptr) const
+    {
+        return join_until_ns(detail::to_ns(timeout), report);
+    }
+
+    execq_executor* native() const noexcept { return handle_.get(); }
+
+private:
+    explicit executor(detail::executor_handle owned) noexcept : handle_(std::move(owned)) {}
+
+    bool join_until_ns(std::int64_t timeout_ns, shutdown_report* report) const
+    {
+        std::array<execq_running_task, 64> room{};
+        execq_shutdown_report found = EXECQ_SHUTDOWN_REPORT_INIT;
+        found.running = room.data();
+        found.running_max = room.size();
+        const execq_status status = execq_executor_join(native(), timeout_ns, &found);
+        if (status != EXECQ_ETIMEDOUT)
+            detail::check(status);
+        if (report != nullptr) {
+            *report = {{}, found.running_total, found.queued, found.threads};
+            for (std::uint64_t i = 0; i < found.running_count; ++i)
+                report->running.push_back({room[i].name, std::chrono::nanoseconds(room[i].running_ns)});
+        }
+        return status == EXECQ_OK;
+    }
+
+    detail::executor_handle handle_;
+};
+
+// Runs f(args...) on what a null executor stands for at this moment.
+template <class F, class... Args>
+requires submittable<F, Args...> future<submitted_t<F, Args...>> submit(F&& f, Args&&... args)
+{
+    return detail::submit<submitted_t<F, Args...>>(nullptr, {},
+                                                   detail::bind(std::forward<F>(f), std::forward<Args>(args)...), true);
+}
+
+// Whether the task that runs here was asked to stop.
+inline bool cancel_requested() noexcept { return execq_cancel_requested() == 1; }
+
+// An executor that is drained and joined at the end of a scope.
+// Blocks: the destructor, until all that was accepted is done. On one of its own workers, or where no thread can be
+//   started for what is left, it closes only.
+class scoped_executor : public executor {
+public:
+    explicit scoped_executor(const executor_options& chosen = {}) : executor(chosen) {}
+    explicit scoped_executor(executor owned) noexcept : executor(std::move(owned)) {}
+    scoped_executor(const scoped_executor&) = delete;
+    scoped_executor& operator=(const scoped_executor&) = delete;
+    ~scoped_executor()
+    {
+        if (native() == nullptr)
+            return;
+        execq_executor_close(native(), EXECQ_DRAIN);
+        execq_executor_join(native(), -1, nullptr);
+    }
+
+    // Hands the executor on, open: the scope's end does nothing any more.
+    [[nodiscard]] executor release() noexcept { return executor(std::move(static_cast<executor&>(*this))); }
+};
+
+}  // namespace execq
+
+#endif

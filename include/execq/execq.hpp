@@ -1,0 +1,28 @@
+// libexecq for C++20: header only, over the C ABI of execq/execq.h.
+//
+//   executor, scoped_executor   pools of workers: submit(f, args...), post(f, args...), close, join
+//   future<T>, promise<T>       one outcome: get(), wait(), cancel(), then(f), on_done(f), on_loop(loop, f)
+//   when_all, when_any          one future of several
+//   task<T>                     coroutines: co_await of a future, a task, schedule(executor), on_loop(loop); start(task)
+//   loop, completion_queue      where outcomes are delivered
+//   error, canceled             what the library throws; what a body throws comes back as it was
+//
+// Callables, arguments and results need no more than a move. The conventions of execq/execq.h hold: names and meanings are
+// those of the C functions, whose comments have the details. Works with -fno-rtti; needs exceptions.
+//
+// Each comment says, where it is not plain: Ownership; Threads; Blocks; Errors. Since: 0.3, all of it.
+#ifndef EXECQ_EXECQ_HPP
+#define EXECQ_EXECQ_HPP
+
+#include <execq/cpp/await.hpp>
+#include <execq/cpp/error.hpp>
+#include <execq/cpp/executor.hpp>
+#include <execq/cpp/future.hpp>
+#include <execq/cpp/loop.hpp>
+#include <execq/cpp/promise.hpp>
+#include <execq/cpp/task.hpp>
+#include <execq/cpp/then.hpp>
+#include <execq/cpp/when.hpp>
+#include <execq/execq.h>
+
+#endif
