@@ -206,6 +206,7 @@ private:
     Worker* take_idle() EXECQ_REQUIRES(mutex_);
     void take_off_idle(Worker& worker) EXECQ_REQUIRES(mutex_);
     Item find_task(Worker& worker);
+    Item find_beside_loop(Worker& worker);
     Item take_turn(Worker& worker);
     Item find_foreign(Worker& worker);
     Item fetch(Worker& worker);

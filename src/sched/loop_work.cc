@@ -235,14 +235,14 @@ Executor::Attended Executor::attend(Worker& worker, Item& item)
     const bool driving = drives(worker);
     const bool takes_others = driving && may_take_others(worker);
     worker.turns.loop_first = !worker.turns.loop_first;
-    if (!worker.turns.loop_first && takes_others && (item = find_task(worker)))
+    if (!worker.turns.loop_first && takes_others && (item = find_beside_loop(worker)))
         return Attended::found;
     if ((item = take_loop_task(worker)))
         return Attended::found;
     worker.attends = worker.loop() != nullptr || worker.loop_slot;
     if (!driving)
         return Attended::no;
-    if (takes_others && (item = find_task(worker)))
+    if (takes_others && (item = find_beside_loop(worker)))
         return Attended::found;
     worker.turns.fresh = false;
     if (sees_tasks(worker))

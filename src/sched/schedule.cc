@@ -289,6 +289,21 @@ Executor::Sight Executor::look() const
 
 // ---- finding work ----
 
+[[gnu::always_inline]] inline Item Executor::find_task(Worker& worker)
+{
+    if (worker.turns.own_left-- == 0) [[unlikely]] {
+        worker.turns.own_left = own_turns;
+        if (const Item item = take_turn(worker))
+            return item;
+    }
+    if (const Item item = worker.pop_own())
+        return item;
+    worker.turns.own_left = own_turns;
+    if (const Item item = find_foreign(worker))
+        return item;
+    return steal(worker, Worker::Batch::capacity);
+}
+
 Item Executor::next_task(Worker& worker)
 {
     for (;;) {
@@ -321,20 +336,8 @@ inline void Executor::note_found(Worker& worker)
     }
 }
 
-Item Executor::find_task(Worker& worker)
-{
-    if (worker.turns.own_left-- == 0) [[unlikely]] {
-        worker.turns.own_left = own_turns;
-        if (const Item item = take_turn(worker))
-            return item;
-    }
-    if (const Item item = worker.pop_own())
-        return item;
-    worker.turns.own_left = own_turns;
-    if (const Item item = find_foreign(worker))
-        return item;
-    return steal(worker, Worker::Batch::capacity);
-}
+// The same for who has a loop to look after.
+Item Executor::find_beside_loop(Worker& worker) { return find_task(worker); }
 
 // Now and then, before a worker's newest: in turn what others wait for, and its own oldest.
 Item Executor::take_turn(Worker& worker)
