@@ -73,9 +73,9 @@ static inline execq_status execq_submit_async_uv(execq_executor *executor, const
                                                  execq_async_fn start, void *env, execq_future **out)
 {
     execq_task_options checked = EXECQ_TASK_OPTIONS_INIT;
-    if (options != NULL && options->struct_size != sizeof checked)
+    if (options && options->struct_size != sizeof checked)
         return execq_submit_async(executor, options, start, env, out);
-    if (options != NULL)
+    if (options)
         checked = *options;
     checked.uv_identity = uv_version_string();
     return execq_submit_async(executor, &checked, start, env, out);

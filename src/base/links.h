@@ -104,6 +104,7 @@ public:
     void remove(Item& item)
     {
         Hook& hook = item;
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): who is linked has neighbours
         hook.previous->next = hook.next;
         hook.next->previous = hook.previous;
         hook.previous = hook.next = nullptr;

@@ -109,8 +109,7 @@ future<R> submit(execq_executor* executor, const task_options& chosen, F&& f, bo
     auto* task = new work(std::forward<F>(f));
     task->retain();  // for the future
     execq_future* made = nullptr;
-    const execq_status status =
-        execq_submit_with(executor, &options, work::body, task, wants_future ? &made : nullptr);
+    const execq_status status = execq_submit_with(executor, &options, work::body, task, wants_future ? &made : nullptr);
     link outcome(made, task);
     check(status);
     return future<R>(std::move(outcome));
