@@ -20,9 +20,7 @@ install_and_move() {
     ! readelf -d "$STAGE/first/$LIBDIR/libexecq.so" | grep -E 'RPATH|RUNPATH' || fail "the library carries a path"
     [ ! -e "$STAGE/first/$LIBDIR/libexecq_static.a" ] || fail "the library for white-box tests is installed"
     mv "$STAGE/first" "$prefix"
-    for header in "$SOURCE"/include/execq/*.h; do
-        cmp "$header" "$prefix/include/execq/$(basename "$header")"
-    done
+    diff -r "$SOURCE/include/execq" "$prefix/include/execq" || fail "the headers are not complete"
     [ -L "$libdir/libexecq.so" ] && [ -f "$libdir/libexecq.so.$VERSION" ] || fail "the library is not complete"
     [ -s "$prefix/share/execq/execq_ffi.h" ] || fail "the declarations-only header is missing"
 }
@@ -57,7 +55,7 @@ with_find_package() {
     local minor=${VERSION#*.}
     minor=${minor%%.*}
     configure_and_build find_package -DCMAKE_PREFIX_PATH="$prefix" -Dversion="$VERSION" -Dother_minor=$((minor + 1))
-    for program in submit_c submit_cc loop_c loop_cc; do
+    for program in submit_c submit_cc loop_c loop_cc submit_hpp; do
         "$STAGE/find_package/$program"
     done
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# check_header.sh <compiler> <standard> <header> <include dir> [<include dir of libuv>]
+# check_header.sh <compiler> <standard> <header> <include dir> [<include dir of libuv> [<option>…]]
 # Compiles a file that includes nothing but the header.
 set -euo pipefail
 compiler=$1 standard=$2 header=$3 include=$4 libuv=${5:-}
@@ -13,6 +13,7 @@ case $standard in
     c++*) language=c++ extra=() ;;
     *) language=c extra=(-Wstrict-prototypes) ;;
 esac
+extra+=("${@:6}")
 if [ -n "$libuv" ] && [ "$libuv" != /usr/include ]; then
     extra+=(-isystem "$libuv")
 fi
