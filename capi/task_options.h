@@ -54,8 +54,11 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
     const execq_status status = read_options<first_task_options_size>(options, 0, read);
     if (status != EXECQ_OK)
         return status;
-    if (read.env_size != 0 && env == nullptr)
+    if ((read.env_size != 0 && env == nullptr) || read.reserved != 0)
         return EXECQ_EINVAL;
+    if (read.priority != 0 || read.context != nullptr || read.queue != nullptr || read.key != 0 ||
+        read.group != nullptr || read.cancel_source != nullptr)
+        return EXECQ_ENOTSUP;
     spec = {nullptr, env, read.drop, read.drop_result, read.name, read.env_size, times_of(read)};
     if (uv_identity != nullptr)
         *uv_identity = read.uv_identity;

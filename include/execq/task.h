@@ -37,11 +37,22 @@ typedef struct execq_task_options {
                                 that keeps times, which is why they must not block */
     const char *uv_identity; /* what uv_version_string() returns in the libuv that an asynchronous task calls; NULL:
                                 unchecked; no other task looks at it. execq/uv.h fills it in. Since 0.3 */
+    /* What composes; since 0.4. Handles are borrowed for the call. */
+    int32_t priority;                   /* one of EXECQ_PRIORITY_… */
+    uint32_t reserved;                  /* 0 */
+    execq_context *context;             /* active in the task; NULL: what is active in the calling thread */
+    execq_queue *queue;                 /* the task goes through it */
+    uint64_t key;                       /* tasks of one queue with the same key share their turns; 0: none */
+    execq_group *group;                 /* the task belongs to it */
+    execq_cancel_source *cancel_source; /* cancels the task */
 } execq_task_options;
-#define EXECQ_TASK_OPTIONS_INIT                                                     \
-    {                                                                               \
-        (uint32_t)sizeof(execq_task_options), 0, NULL, NULL, NULL, 0, 0, 0, 0, NULL \
+#define EXECQ_TASK_OPTIONS_INIT                                                                                      \
+    {                                                                                                                \
+        (uint32_t)sizeof(execq_task_options), 0, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0, 0, NULL, NULL, 0, NULL, NULL \
     }
+
+/* How urgent a task is; any other number is EXECQ_EINVAL. */
+enum { EXECQ_PRIORITY_LOW = -1, EXECQ_PRIORITY_NORMAL = 0, EXECQ_PRIORITY_HIGH = 1 };
 
 /* Runs fn(env) on a worker.
  * Ownership: env stays the caller's business (no drop). With out, the caller gets one reference to the future; with out

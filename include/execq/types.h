@@ -35,6 +35,14 @@ typedef struct execq_loop execq_loop;
 typedef struct execq_cq execq_cq;
 /* An immutable failure: code and message. Reference counted. */
 typedef struct execq_error execq_error;
+/* An immutable snapshot of context variables. Reference counted. */
+typedef struct execq_context execq_context;
+/* An ordered, bounded queue in front of an executor. Reference counted. */
+typedef struct execq_queue execq_queue;
+/* A scope of tasks with one join, one cancellation, one deadline. Reference counted. */
+typedef struct execq_group execq_group;
+/* One request to stop, seen by every task, group and callback that is linked to it. Reference counted. */
+typedef struct execq_cancel_source execq_cancel_source;
 
 /* A blocking task, run once on a worker. Returns 0 for success, with the value in *result (NULL before the call), or
  * any other code for failure; *result is then ignored. See execq_fail for a message, and EXECQ_ECANCELED in future.h. */
