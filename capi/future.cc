@@ -6,6 +6,7 @@
 #include "flow/loop_port.h"
 #include "sched/wait.h"
 #include "task/callbacks.h"
+#include "task/cancel.h"
 
 using namespace execq::core;
 
@@ -119,19 +120,7 @@ execq_status execq_future_cancel(execq_future *future)
 {
     if (future == nullptr)
         return EXECQ_EINVAL;
-    Node &node = *core_of(future);
-    return guarded([&]() -> execq_status {
-        if (node.try_claim_cancel(EXECQ_REASON_CALLER)) {
-            const CallbackScope scope;
-            node.drop_env();
-            node.settle_canceled();
-            return EXECQ_OK;
-        }
-        if (!node.request_cancel(EXECQ_REASON_CALLER))
-            return EXECQ_EALREADY;
-        node.tell_cancel();
-        return EXECQ_EBUSY;
-    });
+    return guarded([&] { return cancel(*core_of(future), EXECQ_REASON_CALLER); });
 }
 
 int32_t execq_future_cancel_reason(execq_future *future)

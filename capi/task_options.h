@@ -59,7 +59,11 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
     if (read.priority != 0 || read.context != nullptr || read.queue != nullptr || read.key != 0 ||
         read.group != nullptr || read.cancel_source != nullptr)
         return EXECQ_ENOTSUP;
-    spec = {nullptr, env, read.drop, read.drop_result, read.name, read.env_size, times_of(read)};
+    spec.drop = read.drop;
+    spec.drop_result = read.drop_result;
+    spec.name = read.name;
+    spec.env_size = read.env_size;
+    spec.times = times_of(read);
     if (uv_identity != nullptr)
         *uv_identity = read.uv_identity;
     return EXECQ_OK;

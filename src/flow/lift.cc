@@ -1,5 +1,6 @@
 #include "flow/lift.h"
 
+#include "flow/admission.h"
 #include "flow/keeping.h"
 #include "sched/wait.h"
 #include "task/callbacks.h"
@@ -15,9 +16,13 @@ execq_status submit_node(LoopPort& port, const TaskSpec& spec, Node* node, execq
         return EXECQ_ENOMEM;
     Keeping keeping(spec);
     execq_status status = keeping.begin();
+    if (status == EXECQ_OK)
+        status = admit(*node);
     if (status == EXECQ_OK) {
         keeping.claim_late(*node);
         status = port.submit(*node);
+        if (status != EXECQ_OK)
+            dismiss(*node);
     }
     if (status != EXECQ_OK) {
         node->discard();
@@ -26,6 +31,7 @@ execq_status submit_node(LoopPort& port, const TaskSpec& spec, Node* node, execq
     if (out != nullptr)
         *out = future_of(node);  // its reference is ours until now
     keeping.keep(*node, nullptr);
+    enroll(*node);
     return EXECQ_OK;
 }
 

@@ -5,6 +5,7 @@
 #include <limits>
 #include <vector>
 
+#include "flow/admission.h"
 #include "flow/keeping.h"
 #include "sched/conf.h"
 #include "task/callbacks.h"
@@ -48,7 +49,7 @@ Node* make_node(const Resolved& executor, const TaskSpec& spec, bool with_future
 // A completion that has a record is listed by its port if and only if the executor accepts the task, in one step.
 execq_status accept_with(const Resolved& executor, Node& node, const Completion& completion, Keeping& keeping)
 {
-    const auto accept = [&] { return keeping.accept(*executor, [&] { return executor->submit(Item(node)); }); };
+    const auto accept = [&] { return keeping.accept(*executor, [&] { return executor->hand_in(node); }); };
     keeping.claim_late(node);
     if (!needs_record(completion)) {
         node.preset_inside(completion);
@@ -71,9 +72,15 @@ execq_status submit_to_port(const Resolved& executor, const TaskSpec& spec, cons
     Node* node = make_node(executor, spec, false);
     execq_status status = node != nullptr ? keeping.begin() : EXECQ_ENOMEM;
     if (status == EXECQ_OK)
+        status = admit(*node);
+    if (status == EXECQ_OK) {
         status = accept_with(executor, *node, completion, keeping);
+        if (status != EXECQ_OK)
+            dismiss(*node);
+    }
     if (status == EXECQ_OK) {
         keeping.keep(*node, &*executor);
+        enroll(*node);
     } else {
         if (node != nullptr)
             node->discard();
@@ -82,16 +89,18 @@ execq_status submit_to_port(const Resolved& executor, const TaskSpec& spec, cons
     return status;
 }
 
-// Hands a node in by accept(), with its times; takes it in any case.
-template <class Accept>
-execq_status submit_timed(const Resolved& executor, const TaskSpec& spec, Node& node, execq_future** out,
-                          const Accept& accept)
+// Hands a node in, with its times and to its scopes; takes it in any case.
+execq_status submit_node(const Resolved& executor, const TaskSpec& spec, Node& node, execq_future** out)
 {
     Keeping keeping(spec);
     execq_status status = keeping.begin();
+    if (status == EXECQ_OK)
+        status = admit(node);
     if (status == EXECQ_OK) {
         keeping.claim_late(node);
-        status = keeping.accept(*executor, accept);
+        status = keeping.accept(*executor, [&] { return executor->hand_in(node); });
+        if (status != EXECQ_OK)
+            dismiss(node);
     }
     if (status != EXECQ_OK) {
         node.discard();
@@ -100,6 +109,7 @@ execq_status submit_timed(const Resolved& executor, const TaskSpec& spec, Node& 
     if (out != nullptr)
         *out = future_of(&node);  // its reference is ours until now
     keeping.keep(node, &*executor);
+    enroll(node);
     return EXECQ_OK;
 }
 
@@ -110,7 +120,7 @@ execq_status submit_alone(const Resolved& executor, const TaskSpec& spec, execq_
     Node* node = make_node(executor, spec, out != nullptr);
     if (node == nullptr)
         return EXECQ_ENOMEM;
-    return submit_timed(executor, spec, *node, out, [&] { return executor->submit(Item(*node)); });
+    return submit_node(executor, spec, *node, out);
 }
 
 execq_status submit_start(const Resolved& executor, const TaskSpec& spec, execq_async_fn start, const char* uv_identity,
@@ -121,7 +131,7 @@ execq_status submit_start(const Resolved& executor, const TaskSpec& spec, execq_
     Node* node = Node::make_async(spec, start, out != nullptr ? 1 : 0, executor->id());
     if (node == nullptr)
         return EXECQ_ENOMEM;
-    return submit_timed(executor, spec, *node, out, [&] { return executor->submit_async(*node); });
+    return submit_node(executor, spec, *node, out);
 }
 
 // What is left to do with a batch once its links are the executor's.
@@ -133,6 +143,19 @@ execq_status list_nodes(const TaskFifo& batch, std::vector<Node*>& nodes)
         return EXECQ_ENOMEM;
     }
     batch.for_each([&](Node& node) { nodes.push_back(&node); });
+    return EXECQ_OK;
+}
+
+// All or none.
+execq_status admit_all(const std::vector<Node*>& nodes)
+{
+    for (auto node = nodes.begin(); node != nodes.end(); ++node) {
+        const execq_status status = admit(**node);
+        if (status != EXECQ_OK) {
+            std::for_each(nodes.begin(), node, [](Node* admitted) { dismiss(*admitted); });
+            return status;
+        }
+    }
     return EXECQ_OK;
 }
 
@@ -194,19 +217,27 @@ execq_status submit_many(Executor* given, const TaskSpec& spec, std::size_t n, v
     // Once accepted, the batch's links are the executor's; until then `out` must stay untouched.
     Keeping keeping(spec, n);
     std::vector<Node*> nodes;
-    if (status == EXECQ_OK && (out != nullptr || keeping.timed()))
+    if (status == EXECQ_OK && (out != nullptr || keeping.timed() || spec.scopes.count() != 0))
         status = list_nodes(batch, nodes);
     if (status == EXECQ_OK)
         status = keeping.begin();
+    if (status == EXECQ_OK)
+        status = admit_all(nodes);
     if (status == EXECQ_OK) {
         batch.for_each([&](Node& node) { keeping.claim_late(node); });
-        status = keeping.accept(*executor, [&] { return executor->submit(batch); });
+        status = keeping.accept(*executor, [&] {
+            return spec.gate != nullptr ? spec.gate->hand_in(nodes.data(), n) : executor->submit(batch);
+        });
+        if (status != EXECQ_OK)
+            std::for_each(nodes.begin(), nodes.end(), [](Node* node) { dismiss(*node); });
     }
     if (status == EXECQ_OK) {
         if (out != nullptr)
             std::transform(nodes.begin(), nodes.end(), out, future_of);
-        for (Node* node : nodes)
+        for (Node* node : nodes) {
             keeping.keep(*node, &*executor);
+            enroll(*node);
+        }
         return EXECQ_OK;
     }
     while (Node* node = batch.pop())

@@ -15,6 +15,7 @@
 #include "sched/loop_place.h"
 #include "sched/timekeeper.h"
 #include "task/callbacks.h"
+#include "task/cancel.h"
 
 namespace execq::core {
 
@@ -55,14 +56,14 @@ IdPool& ids()
     return *pool;
 }
 
-void cancel_queued(Node& node)
+void cancel_queued(Item item)
 {
-    if (!node.try_claim_cancel(EXECQ_REASON_SHUTDOWN)) {
-        node.release();
-        return;
+    if (item.is_node()) {
+        (void)cancel_unstarted(item.node(), EXECQ_REASON_SHUTDOWN);
+        item.node().release();
+    } else if (!item.plain()) {
+        item.gate().lose_turn();
     }
-    node.drop_env();
-    node.settle_canceled(Reference::give);
 }
 
 constexpr std::int64_t default_keepalive_ns = 10'000'000'000;
@@ -169,10 +170,7 @@ void Executor::drop_use()
 void Executor::cancel_leftovers()
 {
     Slot slot;
-    const auto drop = [&slot] {
-        if (!slot.get().plain())
-            cancel_queued(slot.get().node());
-    };
+    const auto drop = [&slot] { cancel_queued(slot.get()); };
     for (std::uint32_t i = 0; i < shards_; ++i) {
         while (inboxes_[i].take(&slot, 1) != 0)
             drop();
@@ -207,8 +205,47 @@ void Executor::close(std::int32_t how)
     // What is accepted from here on is none of these.
     if (delayed_count_.load(std::memory_order_relaxed) != 0)
         Timekeeper::get().refuse_delayed(delayed_);
+    tell_gates(how);
     if (how == EXECQ_CANCEL)
         ask_all_open();
+}
+
+// One by one, since a gate takes its own mutex, and may ask for turns.
+void Executor::tell_gates(std::int32_t how)
+{
+    for (;;) {
+        Gate* gate = nullptr;
+        {
+            const MutexLock lock(mutex_);
+            gate = gates_.front();
+            if (gate == nullptr || gate->told_close >= how)
+                return;
+            gate->told_close = how;
+            gates_.remove(*gate);
+            gates_.push_back(*gate);
+            if (!gate->try_retain_use())
+                continue;
+        }
+        gate->executor_closed(how);
+        gate->drop_use();
+    }
+}
+
+void Executor::add_gate(Gate& gate)
+{
+    {
+        const MutexLock lock(mutex_);
+        gates_.push_front(gate);  // those that have heard the least are in front
+        if (mode() == Mode::open)
+            return;
+    }
+    tell_gates(mode() == Mode::canceling ? EXECQ_CANCEL : EXECQ_DRAIN);
+}
+
+void Executor::remove_gate(Gate& gate)
+{
+    const MutexLock lock(mutex_);
+    gates_.remove(gate);
 }
 
 // Who makes a place later sees the mode.
@@ -357,7 +394,7 @@ void Executor::report(execq_shutdown_report& report)
     report.running_count = report.running_total = report.queued = 0;
     const std::int64_t now = coarse_now_ns();
     const auto count = [&](Item item) {
-        report.queued += item.plain() || item.node().phase() == Phase::pending ? 1U : 0U;
+        report.queued += item.plain() || (item.is_node() && item.node().phase() == Phase::pending) ? 1U : 0U;
     };
     const auto note = [&](const Node* node, std::int64_t age_ns) {
         ++report.running_total;
@@ -381,6 +418,7 @@ void Executor::report(execq_shutdown_report& report)
     const MutexLock lock(mutex_);
     report.left_loops = leftovers_.loops;
     report.left_handles = leftovers_.total_handles();
+    gates_.for_each([&](const Gate& gate) { report.queued += gate.waiting(); });
     report.threads = roster_.threads();
     if (report.threads == 0 && has_left_)
         report.threads = 1;  // the last one is past its work, and this join found it still ending

@@ -20,6 +20,7 @@
 #include "base/links.h"
 #include "execq/executor.h"
 #include "sched/block_pool.h"
+#include "sched/gate.h"
 #include "sched/inbox.h"
 #include "sched/item.h"
 #include "sched/roster.h"
@@ -61,6 +62,13 @@ public:
     execq_status submit(TaskFifo& batch);
     // An asynchronous task. EXECQ_OK, EXECQ_ECLOSED, EXECQ_ENOMEM, EXECQ_EAGAIN.
     execq_status submit_async(Node& node) noexcept;
+    // A task that may have a gate, of any kind: through that, or as the two above.
+    execq_status hand_in(Node& node) noexcept;
+    // A turn of a gate, with a use of it. Closed or not: EXECQ_OK, EXECQ_ENOMEM, EXECQ_EAGAIN.
+    execq_status submit_turn(Gate& gate) noexcept;
+    // Until it is removed, which needs no lock of the gate's, the gate is told of closes, this one included if there was one.
+    void add_gate(Gate& gate);
+    void remove_gate(Gate& gate);
     // Whether tasks made for this copy of libuv (null: unknown) can run on workers' loops.
     bool runs_uv(const char* identity) const;
     void close(std::int32_t how);
@@ -122,6 +130,7 @@ private:
     void note_leftovers(const LoopLeftovers& leftovers);
     void close_queues(std::int32_t how);
     void ask_all_open();
+    void tell_gates(std::int32_t how);
     execq_status start_waking_worker() EXECQ_REQUIRES(mutex_);
     Worker* vacant_place() EXECQ_REQUIRES(mutex_);
     void note_start(bool started) EXECQ_REQUIRES(mutex_);
@@ -186,11 +195,12 @@ private:
     template <class Push>
     execq_status submit_by(const Push& push);
     template <class Push>
-    execq_status submit_first(const Push& push, bool& submitted);
+    execq_status submit_first(const Push& push, bool& submitted, bool turn = false);
     TaskInbox& inbox_of_thread();
     // Apart and noexcept, so that submit() has nothing to save.
     [[gnu::noinline]] execq_status submit_outside(Item item) noexcept;
     [[gnu::noinline]] execq_status submit_inside_slowly(Worker& worker, Item item) noexcept;
+    execq_status push_inside(Worker& worker, Item item) noexcept;
     [[gnu::noinline]] execq_status wake_inside() noexcept;
     bool make_room(Worker& worker);
     // What is there to do: nothing, only what others have fetched and not begun, or more.
@@ -203,6 +213,7 @@ private:
     void arrive(Worker& worker);
     void wake_one();
     void note_found(Worker& worker);
+    static bool start_waiting(Node& node);
     Worker* take_idle() EXECQ_REQUIRES(mutex_);
     void take_off_idle(Worker& worker) EXECQ_REQUIRES(mutex_);
     Item find_task(Worker& worker);
@@ -283,6 +294,7 @@ private:
                                                           // those that sleep in their loop at the back
     std::uint32_t leaving_ EXECQ_GUARDED_BY(mutex_) = 0;  // threads that left after their keepalive, and still count
     LoopLeftovers leftovers_ EXECQ_GUARDED_BY(mutex_);
+    HookList<Gate> gates_ EXECQ_GUARDED_BY(mutex_);
     // Each leaving worker joins the one that left before it; the last one is joined by join() or detached.
     bool has_left_ EXECQ_GUARDED_BY(mutex_) = false;
     pthread_t left_ EXECQ_GUARDED_BY(mutex_){};

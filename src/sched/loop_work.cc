@@ -24,6 +24,7 @@
 #include "sched/body.h"
 #include "sched/executor.h"
 #include "sched/loop_place.h"
+#include "task/cancel.h"
 
 namespace execq::core {
 
@@ -154,6 +155,8 @@ execq_status Executor::open_place(Worker& worker, ThreadLoop** loop)
 // The caller has started it; takes a reference.
 void Executor::start_async(Worker& worker, Node& node)
 {
+    if (Gate* gate = node.gate())
+        gate->starts(node);
     if (!loop_inbox_.empty())
         wake_for_loop();
     ThreadLoop* loop = nullptr;
@@ -172,11 +175,8 @@ void Executor::start_async(Worker& worker, Node& node)
 void Executor::start_async_here(Worker& worker, Node& node)
 {
     if (mode() == Mode::canceling) {
-        if (!node.try_claim_cancel(EXECQ_REASON_SHUTDOWN))
-            return;
-        node.drop_env();
-        node.settle_canceled();
-    } else if (node.try_start()) {
+        (void)cancel_unstarted(node, EXECQ_REASON_SHUTDOWN);
+    } else if (start_waiting(node)) {
         claim_slot(worker, true);
         node.retain();
         start_async(worker, node);

@@ -22,6 +22,7 @@
 
 #include "base/spin.h"
 #include "sched/executor.h"
+#include "task/cancel.h"
 #include "task/node_pool.h"
 
 namespace execq::core {
@@ -83,8 +84,11 @@ execq_status status_of(Accepted accepted)
 // The own queue is full, or somebody steals from it, or nothing is accepted.
 execq_status Executor::submit_inside_slowly(Worker& worker, Item item) noexcept
 {
-    if (mode() == Mode::canceling)
-        return EXECQ_ECLOSED;
+    return mode() == Mode::canceling ? EXECQ_ECLOSED : push_inside(worker, item);
+}
+
+execq_status Executor::push_inside(Worker& worker, Item item) noexcept
+{
     while (!worker.push_own(item)) {
         if (!make_room(worker))
             return EXECQ_ENOMEM;
@@ -122,10 +126,10 @@ execq_status Executor::submit_by(const Push& push)
 // Nothing must be accepted before there is a thread to run it. That thread needs no wake: it takes the mutex before it
 // looks (see enter()).
 template <class Push>
-execq_status Executor::submit_first(const Push& push, bool& submitted)
+execq_status Executor::submit_first(const Push& push, bool& submitted, bool turn)
 {
     const MutexLock lock(mutex_);
-    if (mode() != Mode::open)
+    if (mode() != Mode::open && !turn)
         return EXECQ_ECLOSED;
     if (roster_.threads() != 0)
         return EXECQ_OK;
@@ -134,6 +138,32 @@ execq_status Executor::submit_first(const Push& push, bool& submitted)
         return status;
     submitted = true;
     return status_of(push(inbox_of_thread()));
+}
+
+execq_status Executor::submit_turn(Gate& gate) noexcept
+{
+    if (Worker* worker = worker_of(*this))
+        return push_inside(*worker, Item(gate));
+    bool submitted = false;
+    const auto push = [&](TaskInbox& inbox) { return inbox.push(Item(gate), true); };
+    if (roster_.threads() == 0) [[unlikely]] {
+        const execq_status status = submit_first(push, submitted, true);
+        if (status != EXECQ_OK || submitted)
+            return status;
+    }
+    const execq_status status = status_of(push(inbox_of_thread()));
+    if (status == EXECQ_OK)
+        wake_if_wanted();
+    return status;
+}
+
+execq_status Executor::hand_in(Node& node) noexcept
+{
+    if (Gate* gate = node.gate()) {
+        Node* const one = &node;
+        return gate->hand_in(&one, 1);
+    }
+    return node.async() ? submit_async(node) : submit(Item(node));
 }
 
 execq_status Executor::submit_async(Node& node) noexcept
@@ -457,7 +487,7 @@ Item Executor::keep_rest(Worker& worker, const Slot* items, std::uint32_t n)
 {
     if (n > 1) {
         for (std::uint32_t i = 1; i < n; ++i) {
-            if (!items[i].get().plain())
+            if (items[i].get().is_node())
                 __builtin_prefetch(&items[i].get().node(), 1);
         }
         worker.fill_batch(items + 1, n - 1);
@@ -466,24 +496,15 @@ Item Executor::keep_rest(Worker& worker, const Slot* items, std::uint32_t n)
     return items[0].get();
 }
 
-namespace {
-
-bool cancel_queued(Node& node, Reference reference)
-{
-    if (!node.try_claim_cancel(EXECQ_REASON_SHUTDOWN))
-        return false;
-    node.drop_env();
-    node.settle_canceled(reference);
-    return true;
-}
-
-}  // namespace
-
 void Executor::dispose(Worker& worker, Item item)
 {
     if (item.plain()) {
         if (mode() != Mode::canceling) [[likely]]
             worker.run_plain(item.fn(), item.env);
+        return;
+    }
+    if (!item.is_node()) [[unlikely]] {
+        item.gate().take_turn(worker);
         return;
     }
     Node& node = item.node();
@@ -495,16 +516,24 @@ void Executor::dispose(Worker& worker, Item item)
             start_async(worker, node);
         else
             worker.run(node, start, Reference::give);
-    } else if (!cancel_queued(node, Reference::give)) {
+    } else {
+        (void)cancel_unstarted(node, EXECQ_REASON_SHUTDOWN);
         node.release();
     }
+}
+
+// What a wait of its own would run or start.
+bool Executor::start_waiting(Node& node)
+{
+    Gate* gate = node.gate();
+    return gate != nullptr ? gate->start_in_place(node) : node.try_start();
 }
 
 void Executor::run_in_place(Worker& worker, Node& node)
 {
     if (mode() == Mode::canceling)
-        cancel_queued(node, Reference::keep);
-    else if (node.try_start())
+        cancel_unstarted(node, EXECQ_REASON_SHUTDOWN);
+    else if (start_waiting(node))
         worker.run(node, Node::Start::won, Reference::keep);
 }
 

@@ -10,6 +10,7 @@
 #include "base/futex.h"
 #include "sched/executor.h"
 #include "task/callbacks.h"
+#include "task/cancel.h"
 #include "task/node_pool.h"
 
 namespace execq::core {
@@ -22,18 +23,6 @@ void free_sleep(Timer& timer)
 {
     timer.~Timer();
     node_pool::free(&timer);
-}
-
-// True if the task had not started. A registration that was set before the submission takes a reference with it.
-bool cancel_unstarted(Node& node, std::int32_t reason)
-{
-    if (!node.try_claim_cancel(reason))
-        return false;
-    const CallbackScope scope;
-    node.drop_env();
-    node.retain();
-    node.settle_canceled(Reference::give);
-    return true;
 }
 
 }  // namespace
@@ -320,7 +309,7 @@ void Timekeeper::see_to_task(TaskTimer& timer)
     bool handed_in = false;
     if (executor != nullptr && !up && times.due_ns <= now) {
         timer.due.store(true, std::memory_order_release);
-        handed_in = (node.async() ? executor->submit_async(node) : executor->submit(Item(node))) == EXECQ_OK;
+        handed_in = executor->hand_in(node) == EXECQ_OK;
     }
     if (executor != nullptr) {
         if (!handed_in)
@@ -330,8 +319,7 @@ void Timekeeper::see_to_task(TaskTimer& timer)
         times.start_by_ns = TimerWheel::never;
         if (times.end_by_ns <= now) {
             times.end_by_ns = TimerWheel::never;
-            if (node.request_cancel(EXECQ_REASON_DEADLINE))
-                node.tell_cancel();
+            (void)cancel(node, EXECQ_REASON_DEADLINE);
         }
     }
     go_on_with(timer, times.limit_ns());

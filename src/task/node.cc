@@ -39,12 +39,13 @@ Node* Node::make_extended(std::uint64_t word, const TaskSpec& spec)
     return make_behind(word, spec, reinterpret_cast<std::uintptr_t>(spec.fn), 0);
 }
 
-// One allocation: the node, its Extension, what a promise has besides, its timer, the copy of env, the name.
+// One allocation: the node, its Extension, what a promise has besides, its timer, its memberships, the copy of env, the name.
 Node* Node::make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t body, std::size_t part_size)
 {
     const bool timed = spec.times.any();
     const std::size_t timer_at = rounded(cache_line + sizeof(Extension) + part_size, alignof(TaskTimer));
-    const std::size_t env_at = rounded(timer_at + (timed ? sizeof(TaskTimer) : 0), env_alignment);
+    const std::size_t members_at = rounded(timer_at + (timed ? sizeof(TaskTimer) : 0), alignof(Membership));
+    const std::size_t env_at = rounded(members_at + spec.scopes.count() * sizeof(Membership), env_alignment);
     const std::size_t env_size = spec.env_size;
     const std::size_t name_size = spec.name != nullptr ? std::strlen(spec.name) + 1 : 0;
     if (env_size > std::numeric_limits<std::size_t>::max() / 2 - env_at - name_size)
@@ -61,9 +62,18 @@ Node* Node::make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t
         extension->name = static_cast<char*>(std::memcpy(memory + env_at + env_size, spec.name, name_size));
     if (timed)
         word += timed_flag + one_reference;
+    word += spec.scopes.count() * one_reference;
     Node* node = new (memory) Node(word | extended_flag, body, env);
     if (timed)
         extension->timer = new (memory + timer_at) TaskTimer(*node, spec.times);
+    char* at = memory + members_at;
+    for (auto scope = spec.scopes.all.rbegin(); scope != spec.scopes.all.rend(); ++scope) {
+        if (*scope == nullptr)
+            continue;
+        extension->memberships = new (at) Membership(**scope, *node, extension->memberships);
+        at += sizeof(Membership);
+    }
+    extension->gate = spec.gate;
     return node;
 }
 
@@ -144,6 +154,8 @@ void Node::settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome
     const ErrnoKeeper keeper;
     if ((word & timed_flag) != 0) [[unlikely]]
         withdraw_timer();
+    // They keep the node until we are through.
+    Membership* const memberships = this->memberships();
     outcome_.store(outcome, std::memory_order_relaxed);  // published by the release below
     std::uint64_t settled = 0;
     do {
@@ -162,6 +174,17 @@ void Node::settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome
             release();
     } else if (reference == Reference::give && settled >> reference_shift == 0) {
         destroy();
+    }
+    if (memberships != nullptr) [[unlikely]]
+        end_memberships(memberships);
+}
+
+void Node::end_memberships(Membership* first)
+{
+    while (first != nullptr) {
+        Membership* next = first->next_scope;  // the node may go with any of them
+        first->scope.ended(*first);
+        first = next;
     }
 }
 

@@ -34,11 +34,14 @@
 #include "execq/promise.h"
 #include "execq/types.h"
 #include "task/error.h"
+#include "task/membership.h"
 #include "task/node_pool.h"
 #include "task/registration.h"
 #include "task/timer.h"
 
 namespace execq::core {
+
+class Gate;
 
 // A task as it is submitted. Everything is borrowed for the call that takes it.
 struct TaskSpec {
@@ -49,11 +52,14 @@ struct TaskSpec {
     const char* name = nullptr;
     std::uint64_t env_size = 0;
     TaskTimes times;
+    TaskScopes scopes;
+    Gate* gate = nullptr;  // if it is one of the scopes, for what stands between the task and its executor
 
     // Nothing but a body and its env.
     bool plain() const
     {
-        return drop == nullptr && drop_result == nullptr && name == nullptr && env_size == 0 && !times.any();
+        return drop == nullptr && drop_result == nullptr && name == nullptr && env_size == 0 && !times.any() &&
+               scopes.count() == 0;
     }
 };
 
@@ -69,7 +75,8 @@ enum class Reference { keep, give };
 
 class Node : public TaskLink, public Registration {  // the order is relied on: see Registration
 public:
-    // One reference for the executor, whose id it gets, `future_references` more, and one for the timer if it has times.
+    // One reference for the executor, whose id it gets, `future_references` more, one for the timer if it has times, and one
+    // for each membership.
     // Null where memory is out.
     static Node* make_task(const TaskSpec& spec, std::uint32_t future_references, std::uint16_t executor_id = 0)
     {
@@ -123,6 +130,11 @@ public:
     void forget_timer() { state_.fetch_and(~timed_flag, std::memory_order_relaxed); }  // read by the claimer only
     // The end of a sleep, which never runs. True for one caller, who settles it.
     [[nodiscard]] bool try_claim_sleep() { return move(Phase::pending, Phase::settling); }
+
+    // ---- scopes (task/membership.h) ----
+    Membership* memberships() const { return extended() ? extension().memberships : nullptr; }
+    // What it goes through on its way to the executor; null: nothing. Its maker sets it.
+    Gate* gate() const { return extended() ? extension().gate : nullptr; }
 
     // ---- before the task is published (its maker only) ----
     // Registers a completion with a port, for which the caller has counted a use: in the room inside, or in a record,
@@ -260,7 +272,9 @@ private:
         execq_drop_fn drop = nullptr;
         execq_drop_fn drop_result = nullptr;
         const char* name = "";
-        TaskTimer* timer = nullptr;  // behind it; owned by the timekeeper
+        TaskTimer* timer = nullptr;         // behind it; owned by the timekeeper
+        Membership* memberships = nullptr;  // behind it; each owned by its scope
+        Gate* gate = nullptr;               // one of the scopes
     };
     // What a promise has besides; behind the Extension.
     struct PromisePart : Hook {  // Hook: the list of its place
@@ -365,6 +379,7 @@ private:
     }
     void settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome, Reference reference);
     void withdraw_timer();
+    static void end_memberships(Membership* first);
     void hand_over(std::uintptr_t completions);
     bool announce_registration();
     execq_status register_inside(const Completion& completion);

@@ -1,0 +1,67 @@
+// Floor 1. A membership: what a task is to a queue, a group or a cancel source, from before its acceptance to its end.
+//
+// It lies behind its node, in the same allocation, and holds one reference to the node until its scope has ended it. A task
+// has at most one in each kind of scope.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "base/links.h"
+#include "execq/status.h"
+
+namespace execq::core {
+
+class Node;
+struct Membership;
+
+// What tasks belong to. Each admission ends in exactly one way: dismissed or ended.
+class TaskScope {
+public:
+    TaskScope(const TaskScope&) = delete;
+    TaskScope& operator=(const TaskScope&) = delete;
+
+    // The submitting thread, before the task is accepted. On failure nothing is to be undone here.
+    virtual execq_status admit(Membership& membership) = 0;
+    // It was not accepted after all: nobody knows it. No reference is to be given up.
+    virtual void dismiss(Membership& membership) noexcept = 0;
+    // It was, and may have ended by now. The caller holds a reference to the node.
+    virtual void accepted(Membership& membership) noexcept = 0;
+    // Whoever settled the node, once, after its waiters were told and its completions handed over. Takes the membership's
+    // reference to the node.
+    virtual void ended(Membership& membership) noexcept = 0;
+
+protected:
+    TaskScope() = default;
+    virtual ~TaskScope() = default;
+};
+
+struct Membership : Hook {  // Hook: the scope's, under its mutex
+    Membership(TaskScope& owner, Node& member, Membership* following)
+        : scope(owner), node(member), next_scope(following)
+    {}
+
+    TaskScope& scope;
+    Node& node;
+    Membership* const next_scope;  // the same task's in the next scope
+    // The scope's, under its mutex.
+    std::uint32_t stage = 0;
+    void* place = nullptr;
+};
+
+// The scopes of a task as it is submitted, in the order in which it is admitted to them and leaves them; borrowed.
+struct TaskScopes {
+    std::array<TaskScope*, 3> all{};  // the queue, the group, the cancel source
+    std::uint64_t key = 0;            // within the queue
+
+    std::size_t count() const
+    {
+        std::size_t n = 0;
+        for (const TaskScope* scope : all)
+            n += scope != nullptr ? 1 : 0;
+        return n;
+    }
+};
+
+}  // namespace execq::core
