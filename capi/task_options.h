@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "edge.h"
 #include "execq/task.h"
+#include "flow/queue.h"
 #include "task/callbacks.h"
 #include "task/node.h"
 
@@ -56,14 +57,18 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
         return status;
     if ((read.env_size != 0 && env == nullptr) || read.reserved != 0)
         return EXECQ_EINVAL;
-    if (read.priority != 0 || read.context != nullptr || read.queue != nullptr || read.key != 0 ||
-        read.group != nullptr || read.cancel_source != nullptr)
+    if (read.key != 0 && read.queue == nullptr)
+        return EXECQ_EINVAL;
+    if (read.priority != 0 || read.context != nullptr || read.group != nullptr || read.cancel_source != nullptr)
         return EXECQ_ENOTSUP;
     spec.drop = read.drop;
     spec.drop_result = read.drop_result;
     spec.name = read.name;
     spec.env_size = read.env_size;
     spec.times = times_of(read);
+    spec.turnstile = core_of(read.queue);
+    spec.scopes.all[0] = core_of(read.queue);
+    spec.scopes.key = read.key;
     if (uv_identity != nullptr)
         *uv_identity = read.uv_identity;
     return EXECQ_OK;

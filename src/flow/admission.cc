@@ -1,5 +1,7 @@
 #include "flow/admission.h"
 
+#include "sched/turnstile.h"
+
 namespace execq::core {
 
 namespace {
@@ -12,7 +14,22 @@ void dismiss_before(Node& node, const Membership* end)
 
 }  // namespace
 
-execq_status admit(Node& node)
+Admission::~Admission()
+{
+    if (reserved_ != 0)
+        turnstile_->give_back(reserved_);
+}
+
+execq_status Admission::begin()
+{
+    if (turnstile_ == nullptr)
+        return EXECQ_OK;
+    const execq_status status = turnstile_->reserve(n_);
+    reserved_ = status == EXECQ_OK ? n_ : 0;
+    return status;
+}
+
+execq_status Admission::admit(Node& node)
 {
     for (Membership* member = node.memberships(); member != nullptr; member = member->next_scope) {
         const execq_status status = member->scope.admit(*member);
@@ -20,15 +37,17 @@ execq_status admit(Node& node)
             dismiss_before(node, member);
             return status;
         }
+        if (turnstile_ != nullptr && member == node.memberships())
+            --reserved_;  // the queue is the first scope; from here on it is the member's
     }
     if (node.memberships() != nullptr)
         node.retain();  // until enroll()
     return EXECQ_OK;
 }
 
-void dismiss(Node& node) { dismiss_before(node, nullptr); }
+void Admission::dismiss(Node& node) { dismiss_before(node, nullptr); }
 
-void enroll(Node& node)
+void Admission::enroll(Node& node)
 {
     if (node.memberships() == nullptr)
         return;

@@ -1,16 +1,35 @@
-// Floor 3. What the submission of a node with scopes does besides: the node is admitted to each before anything is accepted,
-// and then either enrolled or dismissed. All three are nothing for a node without scopes.
+// Floor 3. What the submission of nodes with scopes does besides: room in the queue for all of them, then each is admitted to
+// its scopes before anything is accepted, and at last either enrolled or dismissed. Nothing for nodes without scopes.
 #pragma once
+
+#include <cstddef>
 
 #include "task/node.h"
 
 namespace execq::core {
 
-// May block (a full queue). On failure nothing is left to undo.
-execq_status admit(Node& node);
-// The node was not accepted.
-void dismiss(Node& node);
-// It was, and may have ended by now: an admitted node stays until then.
-void enroll(Node& node);
+class Admission {
+public:
+    // For n nodes that are made of this.
+    explicit Admission(const TaskSpec& spec, std::size_t n = 1) : turnstile_(spec.turnstile), n_(n) {}
+    ~Admission();
+    Admission(const Admission&) = delete;
+    Admission& operator=(const Admission&) = delete;
+
+    // May block.
+    execq_status begin();
+    // For each. On failure nothing is left to undo for this one.
+    execq_status admit(Node& node);
+
+    // The node was not accepted.
+    static void dismiss(Node& node);
+    // It was, and may have ended by now: an admitted node stays until then.
+    static void enroll(Node& node);
+
+private:
+    Turnstile* const turnstile_;
+    const std::size_t n_;
+    std::size_t reserved_ = 0;  // and not taken by a node
+};
 
 }  // namespace execq::core

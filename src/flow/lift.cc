@@ -15,14 +15,15 @@ execq_status submit_node(LoopPort& port, const TaskSpec& spec, Node* node, execq
     if (node == nullptr)
         return EXECQ_ENOMEM;
     Keeping keeping(spec);
+    Admission admission(spec);
     execq_status status = keeping.begin();
     if (status == EXECQ_OK)
-        status = admit(*node);
+        status = admission.admit(*node);
     if (status == EXECQ_OK) {
         keeping.claim_late(*node);
         status = port.submit(*node);
         if (status != EXECQ_OK)
-            dismiss(*node);
+            Admission::dismiss(*node);
     }
     if (status != EXECQ_OK) {
         node->discard();
@@ -31,7 +32,7 @@ execq_status submit_node(LoopPort& port, const TaskSpec& spec, Node* node, execq
     if (out != nullptr)
         *out = future_of(node);  // its reference is ours until now
     keeping.keep(*node, nullptr);
-    enroll(*node);
+    Admission::enroll(*node);
     return EXECQ_OK;
 }
 

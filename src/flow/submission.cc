@@ -14,11 +14,16 @@ namespace execq::core {
 
 namespace {
 
-// The executor that a call works on: the one given, or what null stands for now.
+// The executor that a call works on: that of the queue, the one given, or what null stands for now.
 class Resolved {
 public:
-    explicit Resolved(Executor* given) : executor_(given)
+    Resolved(Executor* given, const TaskSpec& spec) : executor_(given)
     {
+        if (spec.turnstile != nullptr) {
+            executor_ = &spec.turnstile->executor();
+            status_ = given == nullptr || given == executor_ ? EXECQ_OK : EXECQ_EINVAL;
+            return;
+        }
         if (given == nullptr)
             status_ = resolve_executor(&executor_);
         owned_ = given == nullptr && status_ == EXECQ_OK;
@@ -46,6 +51,13 @@ Node* make_node(const Resolved& executor, const TaskSpec& spec, bool with_future
     return Node::make_task(spec, with_future ? 1 : 0, executor->id());
 }
 
+// What may fail, or block, before any node is touched.
+execq_status begin(Keeping& keeping, Admission& admission)
+{
+    const execq_status status = keeping.begin();
+    return status == EXECQ_OK ? admission.begin() : status;
+}
+
 // A completion that has a record is listed by its port if and only if the executor accepts the task, in one step.
 execq_status accept_with(const Resolved& executor, Node& node, const Completion& completion, Keeping& keeping)
 {
@@ -70,17 +82,18 @@ execq_status submit_to_port(const Resolved& executor, const TaskSpec& spec, cons
         return EXECQ_ECLOSED;
     Keeping keeping(spec);
     Node* node = make_node(executor, spec, false);
-    execq_status status = node != nullptr ? keeping.begin() : EXECQ_ENOMEM;
+    Admission admission(spec);
+    execq_status status = node != nullptr ? begin(keeping, admission) : EXECQ_ENOMEM;
     if (status == EXECQ_OK)
-        status = admit(*node);
+        status = admission.admit(*node);
     if (status == EXECQ_OK) {
         status = accept_with(executor, *node, completion, keeping);
         if (status != EXECQ_OK)
-            dismiss(*node);
+            Admission::dismiss(*node);
     }
     if (status == EXECQ_OK) {
         keeping.keep(*node, &*executor);
-        enroll(*node);
+        Admission::enroll(*node);
     } else {
         if (node != nullptr)
             node->discard();
@@ -93,14 +106,15 @@ execq_status submit_to_port(const Resolved& executor, const TaskSpec& spec, cons
 execq_status submit_node(const Resolved& executor, const TaskSpec& spec, Node& node, execq_future** out)
 {
     Keeping keeping(spec);
-    execq_status status = keeping.begin();
+    Admission admission(spec);
+    execq_status status = begin(keeping, admission);
     if (status == EXECQ_OK)
-        status = admit(node);
+        status = admission.admit(node);
     if (status == EXECQ_OK) {
         keeping.claim_late(node);
         status = keeping.accept(*executor, [&] { return executor->hand_in(node); });
         if (status != EXECQ_OK)
-            dismiss(node);
+            Admission::dismiss(node);
     }
     if (status != EXECQ_OK) {
         node.discard();
@@ -109,7 +123,7 @@ execq_status submit_node(const Resolved& executor, const TaskSpec& spec, Node& n
     if (out != nullptr)
         *out = future_of(&node);  // its reference is ours until now
     keeping.keep(node, &*executor);
-    enroll(node);
+    Admission::enroll(node);
     return EXECQ_OK;
 }
 
@@ -147,12 +161,12 @@ execq_status list_nodes(const TaskFifo& batch, std::vector<Node*>& nodes)
 }
 
 // All or none.
-execq_status admit_all(const std::vector<Node*>& nodes)
+execq_status admit_all(Admission& admission, const std::vector<Node*>& nodes)
 {
     for (auto node = nodes.begin(); node != nodes.end(); ++node) {
-        const execq_status status = admit(**node);
+        const execq_status status = admission.admit(**node);
         if (status != EXECQ_OK) {
-            std::for_each(nodes.begin(), node, [](Node* admitted) { dismiss(*admitted); });
+            std::for_each(nodes.begin(), node, [](Node* admitted) { Admission::dismiss(*admitted); });
             return status;
         }
     }
@@ -163,7 +177,7 @@ execq_status admit_all(const std::vector<Node*>& nodes)
 
 execq_status submit(Executor* given, const TaskSpec& spec, execq_future** out)
 {
-    const Resolved executor(given);
+    const Resolved executor(given, spec);
     const execq_status status = executor.status() == EXECQ_OK ? submit_alone(executor, spec, out) : executor.status();
     if (status != EXECQ_OK) {
         const CallbackScope scope;
@@ -175,7 +189,7 @@ execq_status submit(Executor* given, const TaskSpec& spec, execq_future** out)
 execq_status submit_async(Executor* given, const TaskSpec& spec, execq_async_fn start, const char* uv_identity,
                           execq_future** out)
 {
-    const Resolved executor(given);
+    const Resolved executor(given, spec);
     const execq_status status =
         executor.status() == EXECQ_OK ? submit_start(executor, spec, start, uv_identity, out) : executor.status();
     if (status != EXECQ_OK) {
@@ -187,7 +201,7 @@ execq_status submit_async(Executor* given, const TaskSpec& spec, execq_async_fn 
 
 execq_status submit_with_completion(Executor* given, const TaskSpec& spec, const Completion& completion)
 {
-    const Resolved executor(given);
+    const Resolved executor(given, spec);
     const execq_status status =
         executor.status() == EXECQ_OK ? submit_to_port(executor, spec, completion) : executor.status();
     if (status != EXECQ_OK) {
@@ -200,7 +214,7 @@ execq_status submit_with_completion(Executor* given, const TaskSpec& spec, const
 
 execq_status submit_many(Executor* given, const TaskSpec& spec, std::size_t n, void* const* envs, execq_future** out)
 {
-    const Resolved executor(given);
+    const Resolved executor(given, spec);
     execq_status status = executor.status();
     if (status == EXECQ_OK && n > std::numeric_limits<std::ptrdiff_t>::max() / sizeof(Node))
         status = EXECQ_ENOMEM;  // no address space could hold them: do not even begin
@@ -219,24 +233,25 @@ execq_status submit_many(Executor* given, const TaskSpec& spec, std::size_t n, v
     std::vector<Node*> nodes;
     if (status == EXECQ_OK && (out != nullptr || keeping.timed() || spec.scopes.count() != 0))
         status = list_nodes(batch, nodes);
+    Admission admission(spec, n);
     if (status == EXECQ_OK)
-        status = keeping.begin();
+        status = begin(keeping, admission);
     if (status == EXECQ_OK)
-        status = admit_all(nodes);
+        status = admit_all(admission, nodes);
     if (status == EXECQ_OK) {
         batch.for_each([&](Node& node) { keeping.claim_late(node); });
         status = keeping.accept(*executor, [&] {
-            return spec.gate != nullptr ? spec.gate->hand_in(nodes.data(), n) : executor->submit(batch);
+            return spec.turnstile != nullptr ? spec.turnstile->hand_in(nodes.data(), n) : executor->submit(batch);
         });
         if (status != EXECQ_OK)
-            std::for_each(nodes.begin(), nodes.end(), [](Node* node) { dismiss(*node); });
+            std::for_each(nodes.begin(), nodes.end(), [](Node* node) { Admission::dismiss(*node); });
     }
     if (status == EXECQ_OK) {
         if (out != nullptr)
             std::transform(nodes.begin(), nodes.end(), out, future_of);
         for (Node* node : nodes) {
             keeping.keep(*node, &*executor);
-            enroll(*node);
+            Admission::enroll(*node);
         }
         return EXECQ_OK;
     }

@@ -82,6 +82,28 @@ bool runs_on_this_thread(const Node& node)
     return worker != nullptr && worker->is_running(node);
 }
 
+bool waits_for_this_thread(const Node& node)
+{
+    const auto waits_for = [&node](const Node& body) {
+        for (Membership* member = body.memberships(); member != nullptr; member = member->next_scope) {
+            if (member->scope.waits_for_members(node))
+                return true;
+        }
+        return false;
+    };
+    for (const BodyScope* body = BodyScope::innermost(); body != nullptr; body = body->outer()) {
+        if (waits_for(body->node()))
+            return true;
+    }
+    const Worker* worker = Worker::current();
+    for (const Frame* frame = worker != nullptr ? worker->top_frame() : nullptr; frame != nullptr;
+         frame = frame->outer) {
+        if (frame->node != nullptr && waits_for(*frame->node))
+            return true;
+    }
+    return false;
+}
+
 void settle_failed(Node& node, std::int32_t code, Error* error, bool asked_to_stop, Reference reference)
 {
     if (code == EXECQ_ECANCELED && asked_to_stop)

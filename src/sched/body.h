@@ -16,6 +16,8 @@ void say_failure(std::int32_t code, const char* message);
 bool running_task_is_to_stop();
 // True for each task that the caller is inside of.
 bool runs_on_this_thread(const Node& node);
+// True for a future that is not done before one of these is.
+bool waits_for_this_thread(const Node& node);
 
 // Runs a task that the caller has started, to its end; takes the caller's reference.
 void run_body(Node& node, Node::Start start);

@@ -61,9 +61,7 @@ void cancel_queued(Item item)
     if (item.is_node()) {
         (void)cancel_unstarted(item.node(), EXECQ_REASON_SHUTDOWN);
         item.node().release();
-    } else if (!item.plain()) {
-        item.gate().lose_turn();
-    }
+    }  // there are no turns: turnstiles hold a handle
 }
 
 constexpr std::int64_t default_keepalive_ns = 10'000'000'000;
@@ -205,47 +203,47 @@ void Executor::close(std::int32_t how)
     // What is accepted from here on is none of these.
     if (delayed_count_.load(std::memory_order_relaxed) != 0)
         Timekeeper::get().refuse_delayed(delayed_);
-    tell_gates(how);
+    tell_turnstiles(how);
     if (how == EXECQ_CANCEL)
         ask_all_open();
 }
 
-// One by one, since a gate takes its own mutex, and may ask for turns.
-void Executor::tell_gates(std::int32_t how)
+// One by one, since a turnstile takes its own mutex, and may ask for turns.
+void Executor::tell_turnstiles(std::int32_t how)
 {
     for (;;) {
-        Gate* gate = nullptr;
+        Turnstile* turnstile = nullptr;
         {
             const MutexLock lock(mutex_);
-            gate = gates_.front();
-            if (gate == nullptr || gate->told_close >= how)
+            turnstile = turnstiles_.front();
+            if (turnstile == nullptr || turnstile->told_close >= how)
                 return;
-            gate->told_close = how;
-            gates_.remove(*gate);
-            gates_.push_back(*gate);
-            if (!gate->try_retain_use())
+            turnstile->told_close = how;
+            turnstiles_.remove(*turnstile);
+            turnstiles_.push_back(*turnstile);
+            if (!turnstile->try_retain_use())
                 continue;
         }
-        gate->executor_closed(how);
-        gate->drop_use();
+        turnstile->executor_closed(how);
+        turnstile->drop_use();
     }
 }
 
-void Executor::add_gate(Gate& gate)
+void Executor::add_turnstile(Turnstile& turnstile)
 {
     {
         const MutexLock lock(mutex_);
-        gates_.push_front(gate);  // those that have heard the least are in front
+        turnstiles_.push_front(turnstile);  // those that have heard the least are in front
         if (mode() == Mode::open)
             return;
     }
-    tell_gates(mode() == Mode::canceling ? EXECQ_CANCEL : EXECQ_DRAIN);
+    tell_turnstiles(mode() == Mode::canceling ? EXECQ_CANCEL : EXECQ_DRAIN);
 }
 
-void Executor::remove_gate(Gate& gate)
+void Executor::remove_turnstile(Turnstile& turnstile)
 {
     const MutexLock lock(mutex_);
-    gates_.remove(gate);
+    turnstiles_.remove(turnstile);
 }
 
 // Who makes a place later sees the mode.
@@ -418,7 +416,7 @@ void Executor::report(execq_shutdown_report& report)
     const MutexLock lock(mutex_);
     report.left_loops = leftovers_.loops;
     report.left_handles = leftovers_.total_handles();
-    gates_.for_each([&](const Gate& gate) { report.queued += gate.waiting(); });
+    turnstiles_.for_each([&](const Turnstile& turnstile) { report.queued += turnstile.waiting(); });
     report.threads = roster_.threads();
     if (report.threads == 0 && has_left_)
         report.threads = 1;  // the last one is past its work, and this join found it still ending

@@ -20,11 +20,11 @@
 #include "base/links.h"
 #include "execq/executor.h"
 #include "sched/block_pool.h"
-#include "sched/gate.h"
 #include "sched/inbox.h"
 #include "sched/item.h"
 #include "sched/roster.h"
 #include "sched/thread_loop.h"
+#include "sched/turnstile.h"
 #include "sched/worker.h"
 #include "task/node.h"
 
@@ -62,13 +62,13 @@ public:
     execq_status submit(TaskFifo& batch);
     // An asynchronous task. EXECQ_OK, EXECQ_ECLOSED, EXECQ_ENOMEM, EXECQ_EAGAIN.
     execq_status submit_async(Node& node) noexcept;
-    // A task that may have a gate, of any kind: through that, or as the two above.
+    // A task that may have a turnstile, of any kind: through that, or as the two above.
     execq_status hand_in(Node& node) noexcept;
-    // A turn of a gate, with a use of it. Closed or not: EXECQ_OK, EXECQ_ENOMEM, EXECQ_EAGAIN.
-    execq_status submit_turn(Gate& gate) noexcept;
-    // Until it is removed, which needs no lock of the gate's, the gate is told of closes, this one included if there was one.
-    void add_gate(Gate& gate);
-    void remove_gate(Gate& gate);
+    // A turn of a turnstile, with a use of it. Closed or not: EXECQ_OK, EXECQ_ENOMEM, EXECQ_EAGAIN.
+    execq_status submit_turn(Turnstile& turnstile) noexcept;
+    // Until it is removed, which needs no lock of the turnstile's, the turnstile is told of closes, this one included if there was one.
+    void add_turnstile(Turnstile& turnstile);
+    void remove_turnstile(Turnstile& turnstile);
     // Whether tasks made for this copy of libuv (null: unknown) can run on workers' loops.
     bool runs_uv(const char* identity) const;
     void close(std::int32_t how);
@@ -130,7 +130,7 @@ private:
     void note_leftovers(const LoopLeftovers& leftovers);
     void close_queues(std::int32_t how);
     void ask_all_open();
-    void tell_gates(std::int32_t how);
+    void tell_turnstiles(std::int32_t how);
     execq_status start_waking_worker() EXECQ_REQUIRES(mutex_);
     Worker* vacant_place() EXECQ_REQUIRES(mutex_);
     void note_start(bool started) EXECQ_REQUIRES(mutex_);
@@ -294,7 +294,7 @@ private:
                                                           // those that sleep in their loop at the back
     std::uint32_t leaving_ EXECQ_GUARDED_BY(mutex_) = 0;  // threads that left after their keepalive, and still count
     LoopLeftovers leftovers_ EXECQ_GUARDED_BY(mutex_);
-    HookList<Gate> gates_ EXECQ_GUARDED_BY(mutex_);
+    HookList<Turnstile> turnstiles_ EXECQ_GUARDED_BY(mutex_);
     // Each leaving worker joins the one that left before it; the last one is joined by join() or detached.
     bool has_left_ EXECQ_GUARDED_BY(mutex_) = false;
     pthread_t left_ EXECQ_GUARDED_BY(mutex_){};

@@ -65,7 +65,7 @@ public:
     // look at tail_.
     Accepted push(Item item, bool force = false)
     {
-        return item.plain() ? reserve<2>(item.word, item.env, force) : reserve<1>(item.word, nullptr, force);
+        return item.is_node() ? reserve<1>(item.word, nullptr, force) : reserve<2>(item.word, item.env, force);
     }
     // Of nodes that are linked already; the last one's link is null.
     Accepted push_chain(Link& first, bool force = false)

@@ -155,8 +155,8 @@ execq_status Executor::open_place(Worker& worker, ThreadLoop** loop)
 // The caller has started it; takes a reference.
 void Executor::start_async(Worker& worker, Node& node)
 {
-    if (Gate* gate = node.gate())
-        gate->starts(node);
+    if (Turnstile* turnstile = node.turnstile())
+        turnstile->starts(node);
     if (!loop_inbox_.empty())
         wake_for_loop();
     ThreadLoop* loop = nullptr;

@@ -140,12 +140,12 @@ execq_status Executor::submit_first(const Push& push, bool& submitted, bool turn
     return status_of(push(inbox_of_thread()));
 }
 
-execq_status Executor::submit_turn(Gate& gate) noexcept
+execq_status Executor::submit_turn(Turnstile& turnstile) noexcept
 {
     if (Worker* worker = worker_of(*this))
-        return push_inside(*worker, Item(gate));
+        return push_inside(*worker, Item(turnstile));
     bool submitted = false;
-    const auto push = [&](TaskInbox& inbox) { return inbox.push(Item(gate), true); };
+    const auto push = [&](TaskInbox& inbox) { return inbox.push(Item(turnstile), true); };
     if (roster_.threads() == 0) [[unlikely]] {
         const execq_status status = submit_first(push, submitted, true);
         if (status != EXECQ_OK || submitted)
@@ -159,9 +159,9 @@ execq_status Executor::submit_turn(Gate& gate) noexcept
 
 execq_status Executor::hand_in(Node& node) noexcept
 {
-    if (Gate* gate = node.gate()) {
+    if (Turnstile* turnstile = node.turnstile()) {
         Node* const one = &node;
-        return gate->hand_in(&one, 1);
+        return turnstile->hand_in(&one, 1);
     }
     return node.async() ? submit_async(node) : submit(Item(node));
 }
@@ -504,7 +504,7 @@ void Executor::dispose(Worker& worker, Item item)
         return;
     }
     if (!item.is_node()) [[unlikely]] {
-        item.gate().take_turn(worker);
+        item.turnstile().take_turn(worker);
         return;
     }
     Node& node = item.node();
@@ -525,8 +525,8 @@ void Executor::dispose(Worker& worker, Item item)
 // What a wait of its own would run or start.
 bool Executor::start_waiting(Node& node)
 {
-    Gate* gate = node.gate();
-    return gate != nullptr ? gate->start_in_place(node) : node.try_start();
+    Turnstile* turnstile = node.turnstile();
+    return turnstile != nullptr ? turnstile->start_in_place(node) : node.try_start();
 }
 
 void Executor::run_in_place(Worker& worker, Node& node)

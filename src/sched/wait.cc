@@ -23,7 +23,7 @@ bool queued_here(Worker& worker, const Node& node)
 // True if blocking on the node could never end: we are inside of it, or it waits for a thread that cannot come.
 bool would_deadlock(Worker* worker, const Node& node)
 {
-    if (runs_on_this_thread(node))
+    if (runs_on_this_thread(node) || waits_for_this_thread(node))
         return true;
     return worker != nullptr && queued_here(*worker, node) && !worker->executor().secure_thread(node.async()) &&
            queued_here(*worker, node);
@@ -32,7 +32,7 @@ bool would_deadlock(Worker* worker, const Node& node)
 bool may_run_here(Worker& worker, const Node& node, Deadline deadline)
 {
     return deadline.never() && !node.async() && queued_here(worker, node) && node.due() && !inside_callback() &&
-           worker.stack_left() >= stack_reserve;
+           has_stack_for_another(worker);
 }
 
 // What every wait for one node does before it blocks in its own way.
@@ -62,6 +62,8 @@ execq_status drive(ThreadLoop& loop, const Node& node, Deadline deadline)
 }
 
 }  // namespace
+
+bool has_stack_for_another(const Worker& worker) { return worker.stack_left() >= stack_reserve; }
 
 execq_status wait_for(Node& node, Deadline deadline)
 {
@@ -101,7 +103,7 @@ execq_status wait_for_all(Node* const* nodes, std::size_t n, Deadline deadline)
 {
     // Before blocking on any: the body that runs here cannot end while it waits.
     for (std::size_t i = 0; i < n && !deadline.only_look(); ++i) {
-        if (runs_on_this_thread(*nodes[i]))
+        if (runs_on_this_thread(*nodes[i]) || waits_for_this_thread(*nodes[i]))
             return EXECQ_EDEADLK;
     }
     for (std::size_t i = 0; i < n; ++i) {

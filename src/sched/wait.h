@@ -8,6 +8,11 @@
 
 namespace execq::core {
 
+class Worker;
+
+// Enough of the worker's stack is left to run a task in place.
+bool has_stack_for_another(const Worker& worker);
+
 // EXECQ_OK, EXECQ_ETIMEDOUT, EXECQ_EDEADLK; the rules stand at execq_future_wait.
 execq_status wait_for(Node& node, Deadline deadline);
 // The same for who goes on running the calling thread's own loop meanwhile, if it has one, and must not be inside

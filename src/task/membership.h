@@ -22,7 +22,7 @@ public:
     TaskScope(const TaskScope&) = delete;
     TaskScope& operator=(const TaskScope&) = delete;
 
-    // The submitting thread, before the task is accepted. On failure nothing is to be undone here.
+    // The submitting thread, before the task is accepted. Never blocks. On failure nothing is to be undone here.
     virtual execq_status admit(Membership& membership) = 0;
     // It was not accepted after all: nobody knows it. No reference is to be given up.
     virtual void dismiss(Membership& membership) noexcept = 0;
@@ -32,21 +32,27 @@ public:
     // reference to the node.
     virtual void ended(Membership& membership) noexcept = 0;
 
+    // True for a future that is not done before all members are: for them, waiting for it would be a deadlock.
+    virtual bool waits_for_members(const Node&) const { return false; }
+
 protected:
     TaskScope() = default;
     virtual ~TaskScope() = default;
 };
 
 struct Membership : Hook {  // Hook: the scope's, under its mutex
-    Membership(TaskScope& owner, Node& member, Membership* following)
-        : scope(owner), node(member), next_scope(following)
+    Membership(TaskScope& owner, Node& member, std::uint64_t given_key, Membership* following)
+        : scope(owner), node(member), key(given_key), next_scope(following)
     {}
 
     TaskScope& scope;
     Node& node;
+    const std::uint64_t key;
     Membership* const next_scope;  // the same task's in the next scope
     // The scope's, under its mutex.
     std::uint32_t stage = 0;
+    bool enrolled = false;  // accepted() has come by
+    bool told = false;      // of a close, or of a cancellation
     void* place = nullptr;
 };
 

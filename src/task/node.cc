@@ -70,10 +70,10 @@ Node* Node::make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t
     for (auto scope = spec.scopes.all.rbegin(); scope != spec.scopes.all.rend(); ++scope) {
         if (*scope == nullptr)
             continue;
-        extension->memberships = new (at) Membership(**scope, *node, extension->memberships);
+        extension->memberships = new (at) Membership(**scope, *node, spec.scopes.key, extension->memberships);
         at += sizeof(Membership);
     }
-    extension->gate = spec.gate;
+    extension->turnstile = spec.turnstile;
     return node;
 }
 

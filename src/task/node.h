@@ -41,7 +41,7 @@
 
 namespace execq::core {
 
-class Gate;
+class Turnstile;
 
 // A task as it is submitted. Everything is borrowed for the call that takes it.
 struct TaskSpec {
@@ -53,7 +53,7 @@ struct TaskSpec {
     std::uint64_t env_size = 0;
     TaskTimes times;
     TaskScopes scopes;
-    Gate* gate = nullptr;  // if it is one of the scopes, for what stands between the task and its executor
+    Turnstile* turnstile = nullptr;  // if it is one of the scopes, for what stands between the task and its executor
 
     // Nothing but a body and its env.
     bool plain() const
@@ -134,7 +134,7 @@ public:
     // ---- scopes (task/membership.h) ----
     Membership* memberships() const { return extended() ? extension().memberships : nullptr; }
     // What it goes through on its way to the executor; null: nothing. Its maker sets it.
-    Gate* gate() const { return extended() ? extension().gate : nullptr; }
+    Turnstile* turnstile() const { return extended() ? extension().turnstile : nullptr; }
 
     // ---- before the task is published (its maker only) ----
     // Registers a completion with a port, for which the caller has counted a use: in the room inside, or in a record,
@@ -274,7 +274,7 @@ private:
         const char* name = "";
         TaskTimer* timer = nullptr;         // behind it; owned by the timekeeper
         Membership* memberships = nullptr;  // behind it; each owned by its scope
-        Gate* gate = nullptr;               // one of the scopes
+        Turnstile* turnstile = nullptr;     // one of the scopes
     };
     // What a promise has besides; behind the Extension.
     struct PromisePart : Hook {  // Hook: the list of its place

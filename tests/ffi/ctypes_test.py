@@ -33,7 +33,9 @@ class ExecutorOptions(ctypes.Structure):
 class TaskOptions(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("drop", c_void_p), ("drop_result", c_void_p),
                 ("name", c_char_p), ("env_size", c_uint64), ("delay_ns", c_int64), ("start_within_ns", c_int64),
-                ("timeout_ns", c_int64), ("uv_identity", c_void_p)]
+                ("timeout_ns", c_int64), ("uv_identity", c_void_p), ("priority", c_int32), ("reserved", c_uint32),
+                ("context", c_void_p), ("queue", c_void_p), ("key", c_uint64), ("group", c_void_p),
+                ("cancel_source", c_void_p)]
 
 
 class Completion(ctypes.Structure):

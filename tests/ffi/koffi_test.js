@@ -31,7 +31,12 @@ const STRUCTS = {
     execq_task_options: koffi.struct('execq_task_options', {
         struct_size: 'uint32_t', flags: 'uint32_t', drop: 'void *', drop_result: 'void *', name: 'const char *',
         env_size: 'uint64_t', delay_ns: 'int64_t', start_within_ns: 'int64_t', timeout_ns: 'int64_t',
-        uv_identity: 'void *',
+        uv_identity: 'void *', priority: 'int32_t', reserved: 'uint32_t', context: 'void *', queue: 'void *',
+        key: 'uint64_t', group: 'void *', cancel_source: 'void *',
+    }),
+    execq_queue_options: koffi.struct('execq_queue_options', {
+        struct_size: 'uint32_t', flags: 'uint32_t', name: 'const char *', max_in_flight: 'uint32_t',
+        full_policy: 'uint32_t', capacity: 'uint64_t', key_max_in_flight: 'uint32_t', reserved: 'uint32_t',
     }),
     execq_running_task: koffi.struct('execq_running_task', {
         name: koffi.array('char', 48, 'String'), running_ns: 'int64_t', reserved: 'uint64_t',
@@ -103,6 +108,7 @@ function checkStatus(what, status, wanted = 'EXECQ_OK') {
 function submit(executor, name, fn, env, envSize = 0) {
     const options = sized('execq_task_options', {
         drop: null, drop_result: null, name, env_size: envSize, delay_ns: 0, start_within_ns: 0, timeout_ns: 0,
+        priority: 0, context: null, queue: null, key: 0, group: null, cancel_source: null,
     });
     const out = handle();
     checkStatus('submit_with', execq.execq_submit_with(executor, options, addressOf(fn), env, out));

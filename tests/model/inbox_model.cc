@@ -19,6 +19,7 @@ struct Item {
     std::uintptr_t word = 0;
     void* env = nullptr;
     bool plain() const { return (word & node_bit) == 0; }
+    bool is_node() const { return !plain(); }
 };
 struct Slot {
     Item item;

@@ -1,8 +1,8 @@
-// Floor 2. A gate: what stands between submissions and an executor and decides which task starts next (a queue, floor 3).
+// Floor 2. A turnstile: what stands between submissions and an executor and decides which task starts next (a queue, floor 3).
 //
-// A gate never gives its tasks to the executor. For each one that may start it asks for a turn: an item that names the gate,
-// and in which a worker starts whatever the gate then has in front. What the executor promises of tasks it promises of
-// turns: each that was accepted is taken, in a drain too; after a cancel the gate uses it to cancel what waits.
+// A turnstile never gives its tasks to the executor. For each one that may start it asks for a turn: an item that names the turnstile,
+// and in which a worker starts whatever the turnstile then has in front. What the executor promises of tasks it promises of
+// turns: each that was accepted is taken, in a drain too; after a cancel the turnstile uses it to cancel what waits.
 #pragma once
 
 #include <cstddef>
@@ -13,21 +13,25 @@
 
 namespace execq::core {
 
+class Executor;
 class Node;
 class Worker;
 
-class Gate : public Hook {  // Hook: the executor's list, under its mutex
+class Turnstile : public Hook {  // Hook: the executor's list, under its mutex
 public:
-    Gate(const Gate&) = delete;
-    Gate& operator=(const Gate&) = delete;
+    Turnstile(const Turnstile&) = delete;
+    Turnstile& operator=(const Turnstile&) = delete;
 
+    virtual Executor& executor() const = 0;
+    // The submitting thread, before anything else: room for n tasks, each of which is admitted then or given back. May block.
+    // EXECQ_OK, EXECQ_ECLOSED, EXECQ_EFULL, EXECQ_EDEADLK.
+    virtual execq_status reserve(std::size_t n) = 0;
+    virtual void give_back(std::size_t n) noexcept = 0;
     // Any thread: takes admitted tasks over, in this order, all or none. EXECQ_OK, EXECQ_ECLOSED, or what the executor answers
     // where no turn can be had.
     virtual execq_status hand_in(Node* const* nodes, std::size_t n) noexcept = 0;
     // A worker of the executor's, at the top of its thread: a turn.
     virtual void take_turn(Worker& worker) = 0;
-    // The executor is gone, with the turn.
-    virtual void lose_turn() noexcept = 0;
     // A wait would run the task in place: starts it if it is the one to start next, and may; else false.
     virtual bool start_in_place(Node& node) = 0;
     // An asynchronous task that was given to the executor is starting.
@@ -43,8 +47,8 @@ public:
     std::int32_t told_close = 0;  // the executor's, under its mutex: of which close it was told last
 
 protected:
-    Gate() = default;
-    virtual ~Gate() = default;
+    Turnstile() = default;
+    virtual ~Turnstile() = default;
 };
 
 }  // namespace execq::core
