@@ -100,6 +100,7 @@ execq_status run_loop_until(Node& node, Deadline deadline)
         const DoneCall call(
             node, [](void* env) { static_cast<ThreadLoop*>(env)->wake(); }, loop);
         const ThreadLoop::Driven driven(*loop);
+        const ThreadWaits::Drive drives(loop->loop());
         return node.done() ? EXECQ_OK : drive(*loop, node, deadline);
     });
 }
