@@ -113,7 +113,7 @@ EXECQ_API execq_status execq_executor_close(execq_executor *executor, int32_t mo
  * Order: when it returns EXECQ_OK, every task is terminal, every done callback on a worker has returned.
  * Errors: EXECQ_EINVAL (executor NULL, not closed, report's struct_size), EXECQ_ENOTSUP (report's flags or unknown
  *   bytes), EXECQ_EDEADLK (on one of its workers' threads, until that is gone: in destructors of its thread-locals
- *   too), EXECQ_EAGAIN (work is left and no thread can be started for it),
+ *   too; and in callbacks on the thread that keeps times, while delayed tasks are left for that to end), EXECQ_EAGAIN (work is left and no thread can be started for it),
  *   EXECQ_ETIMEDOUT (the report says what was left; joining again is fine). The report is written on EXECQ_OK too.
  * Since: 0.1. */
 EXECQ_API execq_status execq_executor_join(execq_executor *executor, int64_t timeout_ns, execq_shutdown_report *report);

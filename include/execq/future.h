@@ -46,8 +46,8 @@ EXECQ_API int32_t execq_future_state(execq_future *future);
  * Ownership: none. Threads: any. Blocks: up to timeout_ns nanoseconds (negative: for ever; 0: only looks).
  * Order: done callbacks that are queued on this thread run first.
  * Errors: EXECQ_EINVAL (future NULL), EXECQ_ETIMEDOUT, EXECQ_EDEADLK before blocking: the future is that of the task
- *   that runs here or of one that it is nested in; or it has not started, may not be run in place (a time limit, a done
- *   callback, less than 256 KiB of stack) and its executor, of which this is a worker, can start no thread for it.
+ *   that runs here or of one that it is nested in; or it has not started, may not be run in place (a time limit, a callback
+ *   of the library or of the worker's own loop, less than 256 KiB of stack) and its executor, of which this is a worker, can start no thread for it.
  * Since: 0.1. */
 EXECQ_API execq_status execq_future_wait(execq_future *future, int64_t timeout_ns);
 

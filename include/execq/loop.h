@@ -130,7 +130,8 @@ EXECQ_API execq_status execq_loop_submit_async(execq_loop *loop, const execq_tas
  * Order: as execq_loop_submit; done callbacks that are queued on this thread run first.
  * Errors: EXECQ_EINVAL (loop or fn NULL), EXECQ_EFAILED (see execq_loop_call_error), EXECQ_ETIMEDOUT (fn never ran, nor
  *   will), EXECQ_ECLOSED (loop detached), EXECQ_ECANCELED (detached meanwhile; fn never ran), EXECQ_ENOMEM,
- *   EXECQ_EDEADLK before blocking: on the loop's thread, or while that thread is itself blocked in an execq_… wait.
+ *   EXECQ_EDEADLK before blocking: on the loop's thread, or while that thread is itself blocked in an execq_… wait,
+ *   or drives another loop by execq_run_until.
  * Since: 0.3. */
 EXECQ_API execq_status execq_loop_call(execq_loop *loop, execq_fn fn, void *env, int64_t timeout_ns, void **result);
 

@@ -36,7 +36,8 @@ EXECQ_API execq_status execq_thread_loop(struct uv_loop_s **out);
  * Ownership: the loop is gone. Threads: any but workers, which close theirs when they leave. Blocks: never.
  * Order: close callbacks of handles that are closing run inside the call.
  * Errors: EXECQ_EINVAL (on a worker), EXECQ_EALREADY (there is no loop), EXECQ_EBUSY (a handle is open, a request is
- *   pending, or this is a callback of the loop; nothing has changed then but for handles that were closing).
+ *   pending, this is a callback of the loop, or execq_run_until drives it further up the stack; nothing has changed then
+ *   but for handles that were closing).
  * Since: 0.3. */
 EXECQ_API execq_status execq_thread_loop_close(void);
 

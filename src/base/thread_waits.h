@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <utility>
 
 namespace execq::core {
 
@@ -17,8 +18,13 @@ public:
     void release();
     static bool is_mine(const ThreadWaits* record) { return record != nullptr && record == mine_; }
 
-    // Any thread: a moment's picture.
-    bool blocked() const { return waits_.load(std::memory_order_acquire) != 0; }
+    // Any thread: a moment's picture. Of two threads that each have a Scope before they ask for the other, one is told.
+    // Who only drives its own loop is blocked for all but that.
+    bool blocked_for(const void* loop) const
+    {
+        const void* driven = driven_.load(std::memory_order_acquire);
+        return waits_.load(std::memory_order_seq_cst) != 0 || (driven != nullptr && driven != loop);
+    }
 
     // While one lives, the thread is blocked.
     class Scope {
@@ -26,12 +32,12 @@ public:
         Scope() : record_(mine_)
         {
             if (record_ != nullptr)
-                record_->change(1);
+                record_->waits_.fetch_add(1, std::memory_order_seq_cst);
         }
         ~Scope()
         {
             if (record_ != nullptr)
-                record_->change(-1);
+                record_->waits_.fetch_sub(1, std::memory_order_seq_cst);
         }
         Scope(const Scope&) = delete;
         Scope& operator=(const Scope&) = delete;
@@ -40,15 +46,32 @@ public:
         ThreadWaits* const record_;
     };
 
+    // While one lives, the thread drives its own loop until something is done. A callback of that may be what has the
+    // record made.
+    class Drive {
+    public:
+        explicit Drive(const void* loop) : outer_(std::exchange(driving_, loop)) { note(); }
+        ~Drive()
+        {
+            driving_ = outer_;
+            note();
+        }
+        Drive(const Drive&) = delete;
+        Drive& operator=(const Drive&) = delete;
+
+    private:
+        static void note()
+        {
+            if (mine_ != nullptr)
+                mine_->driven_.store(driving_, std::memory_order_release);
+        }
+
+        const void* const outer_;
+    };
+
 private:
-    ThreadWaits() = default;
+    ThreadWaits() : driven_(driving_) {}
     ~ThreadWaits() = default;
-    // relaxed load: only its own thread writes it; waits nest in callbacks that a wait runs.
-    void change(int by)
-    {
-        waits_.store(waits_.load(std::memory_order_relaxed) + static_cast<std::uint32_t>(by),
-                     std::memory_order_release);
-    }
 
     // Lets go of the record when its thread ends.
     struct Holder {
@@ -56,10 +79,12 @@ private:
         ~Holder();
     };
     static inline thread_local constinit ThreadWaits* mine_ = nullptr;
+    static inline thread_local constinit const void* driving_ = nullptr;  // the loop of the innermost Drive
     static thread_local Holder holder_;
 
     // Written by its own thread, read by others.
     std::atomic<std::uint32_t> waits_{0};
+    std::atomic<const void*> driven_;
     std::atomic<std::uint32_t> references_{1};
 };
 

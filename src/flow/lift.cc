@@ -1,6 +1,7 @@
 #include "flow/lift.h"
 
 #include "flow/admission.h"
+#include "base/thread_waits.h"
 #include "flow/keeping.h"
 #include "sched/wait.h"
 #include "task/callbacks.h"
@@ -87,6 +88,7 @@ execq_status call_on_loop(LoopPort& port, execq_fn fn, void* env, Deadline deadl
 {
     if (!port.attached())
         return EXECQ_ECLOSED;
+    const ThreadWaits::Scope blocked;  // before the look: of two loops whose threads call each other, one is told
     if (port.on_loop_thread() || port.thread_is_blocked())
         return EXECQ_EDEADLK;
     TaskSpec spec;

@@ -329,7 +329,7 @@ unsigned LoopPort::cancel_tasks()
 bool LoopPort::thread_is_blocked()
 {
     const MutexLock lock(mutex_);
-    return thread_waits_ != nullptr && thread_waits_->blocked();
+    return thread_waits_ != nullptr && thread_waits_->blocked_for(loop_);
 }
 
 // The caller is the loop's thread from now on.

@@ -47,7 +47,7 @@ public:
     execq_status submit(Node& node);
     bool attached() const { return (uses_.load(std::memory_order_acquire) & attached_unit) != 0; }
     bool on_loop_thread() const { return loop_thread_.load(std::memory_order_seq_cst) == std::this_thread::get_id(); }
-    // Any thread. True if the loop's thread is blocked in a wait of ours right now.
+    // Any thread. True if the loop's thread is blocked in a wait of ours right now, or drives another loop in one.
     bool thread_is_blocked();
 
     bool begin_use() override

@@ -300,6 +300,8 @@ execq_status Executor::wait_for_delayed(Deadline deadline)
     while (const std::uint32_t count = delayed_count_.load(std::memory_order_acquire)) {
         if (deadline.passed())
             return EXECQ_ETIMEDOUT;
+        if (Timekeeper::on_its_thread())
+            return EXECQ_EDEADLK;
         futex_wait(&delayed_count_, count, deadline);
     }
     return EXECQ_OK;

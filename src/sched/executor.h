@@ -72,7 +72,8 @@ public:
     // Whether tasks made for this copy of libuv (null: unknown) can run on workers' loops.
     bool runs_uv(const char* identity) const;
     void close(std::int32_t how);
-    // EXECQ_OK, EXECQ_ETIMEDOUT, EXECQ_EINVAL (open), EXECQ_EDEADLK (own worker), EXECQ_EAGAIN (no thread to go on).
+    // EXECQ_OK, EXECQ_ETIMEDOUT, EXECQ_EINVAL (open), EXECQ_EDEADLK (own worker, or the timekeeper's thread while tasks are
+    // left to that), EXECQ_EAGAIN (no thread to go on).
     execq_status join(Deadline deadline);
     void report(execq_shutdown_report& report);
 

@@ -244,8 +244,8 @@ Executor::Attended Executor::attend(Worker& worker, Item& item)
         return Attended::no;
     if (takes_others && (item = find_beside_loop(worker)))
         return Attended::found;
-    worker.turns.fresh = false;
-    if (sees_tasks(worker))
+    // Who was woken passes it on for what others have fetched, too: they may have relied on him.
+    if (std::exchange(worker.turns.fresh, false) ? work_visible() : sees_tasks(worker))
         wake_if_wanted();
     lie_on_loop(worker);
     return Attended::again;

@@ -405,7 +405,7 @@ execq_status ThreadLoop::close()
     ThreadLoop* loop = current_;
     if (loop == nullptr)
         return EXECQ_EALREADY;
-    if (loop->running() || !loop->finish_closing())
+    if (loop->drivers_ != 0 || loop->running() || !loop->finish_closing())
         return EXECQ_EBUSY;
     current_ = nullptr;
     loop->shut();
@@ -420,7 +420,7 @@ LoopLeftovers ThreadLoop::end_of_thread()
         return {};
     // In a child that was forked the descriptors are shared with the parent's loop, and under a uv_run (exit() in a
     // callback) the process is about to end: the loop is left, and nobody is to blame.
-    const bool ours = loop->process_ == getpid() && !loop->running();
+    const bool ours = loop->process_ == getpid() && loop->drivers_ == 0 && !loop->running();
     if (ours && !loop->torn_ && close() == EXECQ_OK)
         return {};
     LoopLeftovers left;

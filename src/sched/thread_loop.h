@@ -50,7 +50,7 @@ public:
     // The libuv of a loop that is made from now on; outlives that. Null: the one that this library is linked to.
     static void use_table(const execq_uv_table* table) { table_ = table; }
     // Closes and frees it, after close callbacks that are due. EXECQ_OK, EXECQ_EALREADY (there is none), EXECQ_EBUSY
-    // (running, or the user's work is left: it lives on).
+    // (running, driven, or the user's work is left: it lives on).
     static execq_status close();
     // The thread ends: closes it, or leaves it for ever, and tells what was on it then.
     static LoopLeftovers end_of_thread();
@@ -75,6 +75,17 @@ public:
     void refuse_deliveries();
     uv_loop_s* loop() const { return loop_; }
     const execq_uv_table& table() const { return uv_; }
+    // While one lives, somebody counts on the loop between its turns: it is not closed.
+    class Driven {
+    public:
+        explicit Driven(ThreadLoop& loop) : loop_(loop) { ++loop_.drivers_; }
+        ~Driven() { --loop_.drivers_; }
+        Driven(const Driven&) = delete;
+        Driven& operator=(const Driven&) = delete;
+
+    private:
+        ThreadLoop& loop_;
+    };
     // One turn of the loop; not while running(). Blocks until something happened on it, it was woken, or the deadline
     // has passed (which the caller looks at).
     void run_once(Deadline deadline = Deadline::after(-1));
@@ -87,6 +98,8 @@ public:
     bool sleep(int timeout_ms) const;
     // The user has work on it: active handles that are referenced, handles that are closing, requests.
     bool alive();
+    // The same for a run of ours only.
+    bool running_by_us() const { return running_; }
     // uv_run of this loop is under way further up the stack: it must not be run, nor closed.
     bool running();
 
@@ -126,6 +139,7 @@ private:
     Port* port_ = nullptr;
     Fifo<Registration, Link> ready_;     // taken from the mailbox; a callback that ends the thread leaves the rest
     bool running_ = false;               // by us
+    std::uint32_t drivers_ = 0;          // see Driven
     bool torn_ = false;                  // uv_run has begun and did not return: a callback may end the thread in it
     bool marked_ = false;                // by the user, at some time since nobody was known to run it
     ThreadLoop* left_before_ = nullptr;  // the list of loops that were left

@@ -221,6 +221,7 @@ execq_status Timekeeper::have_thread()
 void* Timekeeper::thread_main(void* keeper)
 {
     pthread_setname_np(pthread_self(), "execq-timer");
+    on_its_thread_ = true;
     static_cast<Timekeeper*>(keeper)->work();
     return nullptr;
 }

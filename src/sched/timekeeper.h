@@ -40,6 +40,9 @@ public:
     // The same for one that the caller has claimed, its time being up already: cancels the task here.
     void cancel_late(TaskTimer& timer);
 
+    // True on its thread: whatever waits for it here would wait for ever.
+    static bool on_its_thread() { return on_its_thread_; }
+
     // The executor has closed: what is not due yet will be canceled, soon, by the timekeeper.
     void refuse_delayed(HookList<DelayLink>& delayed);
 
@@ -58,6 +61,7 @@ public:
 
 private:
     static constexpr std::int64_t default_idle_ns = 10'000'000'000;
+    static inline thread_local constinit bool on_its_thread_ = false;
 
     static void* thread_main(void* keeper);
     void work();

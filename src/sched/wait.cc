@@ -29,10 +29,16 @@ bool would_deadlock(Worker* worker, const Node& node)
            queued_here(*worker, node);
 }
 
+// Of ours, or of the worker's own loop, which it runs between its tasks and while it waits for a future.
+bool inside_any_callback(const Worker& worker)
+{
+    return inside_callback() || (worker.loop() != nullptr && worker.loop()->running_by_us());
+}
+
 bool may_run_here(Worker& worker, const Node& node, Deadline deadline)
 {
-    return deadline.never() && !node.async() && queued_here(worker, node) && node.due() && !inside_callback() &&
-           has_stack_for_another(worker);
+    return deadline.never() && !node.async() && queued_here(worker, node) && node.due() &&
+           !inside_any_callback(worker) && has_stack_for_another(worker);
 }
 
 // What every wait for one node does before it blocks in its own way.
@@ -95,6 +101,8 @@ execq_status run_loop_until(Node& node, Deadline deadline)
     return wait_by(node, deadline, !loop->alive(), [&]() -> execq_status {
         const DoneCall call(
             node, [](void* env) { static_cast<ThreadLoop*>(env)->wake(); }, loop);
+        const ThreadLoop::Driven driven(*loop);
+        const ThreadWaits::Drive drives(loop->loop());
         return node.done() ? EXECQ_OK : drive(*loop, node, deadline);
     });
 }

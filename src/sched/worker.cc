@@ -122,20 +122,23 @@ void Worker::run_plain(execq_fn fn, void* env)
             worker.plain_frame_.started_ns.store(0, std::memory_order_relaxed);
             worker.top_.store(&worker.plain_frame_, std::memory_order_release);
         }
-        ~Scope() { worker.top_.store(nullptr, std::memory_order_release); }
+        ~Scope()
+        {
+            worker.top_.store(nullptr, std::memory_order_release);
+            if (worker.failure_said_) [[unlikely]] {  // nobody has a handle of the failure
+                worker.failure_said_ = false;
+                FailureScope::forget();
+            }
+        }
         Worker& worker;
     };
     const Scope scope(*this);
     try {
         void* value = nullptr;
         fn(env, &value);
-    } catch (...) {  // nobody has a handle of the failure
+    } catch (...) {
         if (is_thread_exit())
             throw;
-    }
-    if (failure_said_) [[unlikely]] {
-        failure_said_ = false;
-        FailureScope::forget();
     }
 }
 

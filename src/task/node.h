@@ -341,7 +341,7 @@ private:
     Extension& extension() const;
     PromisePart& promise() const;
     bool begin_completion();
-    void leave_place();
+    class Leaving;
     void send_cancel_callback();
     void close_cancel_slot();
     bool move(Phase from, Phase to);

@@ -106,16 +106,39 @@ std::int64_t Node::age_ns() const { return std::int64_t{coarse_now_ms() - promis
 
 void Node::retain_promise() { promise().references.fetch_add(1, std::memory_order_relaxed); }
 
+// Leaves the place once the node is settled, whose callbacks may give up the last reference of everybody else.
+class Node::Leaving {
+public:
+    explicit Leaving(Node& node) : node_(node), place_(node.promise().place)
+    {
+        if (place_ != nullptr)
+            node_.retain();
+    }
+    ~Leaving()
+    {
+        if (place_ == nullptr)
+            return;
+        place_->leave(node_);
+        node_.release();
+    }
+    Leaving(const Leaving&) = delete;
+    Leaving& operator=(const Leaving&) = delete;
+
+private:
+    Node& node_;
+    Port* const place_;
+};
+
 void Node::release_promise()
 {
     if (promise().references.fetch_sub(1, std::memory_order_acq_rel) != 1)
         return;
     if (begin_completion()) {
+        const Leaving leaving(*this);
         if (cancel_requested())
             settle_canceled();
         else
             settle_code(EXECQ_EBROKEN);
-        leave_place();
     }
     release();
 }
@@ -124,8 +147,8 @@ bool Node::resolve(void* value)
 {
     if (!begin_completion())
         return false;
+    const Leaving leaving(*this);
     settle_value(value);
-    leave_place();
     return true;
 }
 
@@ -137,17 +160,17 @@ bool Node::reject(std::int32_t code, Error* error)
         error->release();
     if (!first)
         return false;
+    const Leaving leaving(*this);
     if (canceled)
         settle_canceled();
     else if (error != nullptr)
         settle_error(error);
     else
         settle_code(code);
-    leave_place();
     return true;
 }
 
-// Claims the outcome, and ends what the promise owns. The caller settles, then leaves the place.
+// Claims the outcome, and ends what the promise owns. The caller settles, Leaving.
 bool Node::begin_completion()
 {
     std::uint64_t word = state_.load(std::memory_order_relaxed);
@@ -163,12 +186,6 @@ bool Node::begin_completion()
         drop_env();
     }
     return true;
-}
-
-void Node::leave_place()
-{
-    if (Port* place = promise().place)
-        place->leave(*this);
 }
 
 // ---- the cancel callback ----

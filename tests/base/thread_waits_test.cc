@@ -25,13 +25,13 @@ TEST(ThreadWaits, AreSeenByOtherThreadsAsLongAsTheScopeLives)
     });
     gate.await();
     EXPECT_FALSE(ThreadWaits::is_mine(record));
-    EXPECT_TRUE(record->blocked());
+    EXPECT_TRUE(record->blocked_for(nullptr));
     gate.open();
     gate.await();
-    EXPECT_FALSE(record->blocked());
+    EXPECT_FALSE(record->blocked_for(nullptr));
     gate.open();
     thread.join();
-    EXPECT_FALSE(record->blocked());  // outlives its thread
+    EXPECT_FALSE(record->blocked_for(nullptr));  // outlives its thread
     record->release();
 }
 
@@ -47,6 +47,30 @@ TEST(ThreadWaits, HasOneRecordPerThread)
     }).join();
     record->release();
     again->release();
+}
+
+TEST(ThreadWaits, WhoDrivesALoopIsBlockedForAllOthers)
+{
+    const int own = 0;
+    const int other = 0;
+    ThreadWaits* record = nullptr;
+    std::thread([&] {
+        {
+            const ThreadWaits::Drive drive(&own);
+            record = ThreadWaits::of_this_thread();  // as by a callback that attaches a loop
+            EXPECT_FALSE(record->blocked_for(&own));
+            EXPECT_TRUE(record->blocked_for(&other));
+            {
+                const ThreadWaits::Drive nested(&own);
+                const ThreadWaits::Scope scope;
+                EXPECT_TRUE(record->blocked_for(&own));
+            }
+            EXPECT_FALSE(record->blocked_for(&own));
+            EXPECT_TRUE(record->blocked_for(&other));
+        }
+        EXPECT_FALSE(record->blocked_for(&other));
+    }).join();
+    record->release();
 }
 
 TEST(ThreadWaits, AThreadThatNobodyAsksAboutHasNoRecord)

@@ -189,6 +189,50 @@ static void delayed_tasks_are_delivered_to_loops_and_queues(void **state)
     attached_close(&host);
 }
 
+struct join_inside {
+    execq_executor *executor;
+    execq_status statuses[2];
+    sem_t over;
+};
+
+static void join_inside(execq_future *future, void *env)
+{
+    struct join_inside *self = env;
+    (void)future;
+    self->statuses[0] = execq_executor_join(self->executor, 0, NULL);
+    self->statuses[1] = execq_executor_join(self->executor, -1, NULL);
+    sem_post(&self->over);
+}
+
+static void a_join_is_refused_on_the_thread_that_would_end_what_it_waits_for(void **state)
+{
+    (void)state;
+    counter dropped = {0};
+    struct join_inside self = {.executor = pool_new(1)};
+    sem_init(&self.over, 0, 0);
+    execq_task_options options = delayed(HOUR);
+    execq_future *future = NULL;
+    assert_status(execq_submit_with(self.executor, &options, counter_fn, &dropped, &future), EXECQ_OK);
+    assert_status(execq_future_on_done(future, join_inside, &self, NULL), EXECQ_OK);
+    assert_status(execq_executor_close(self.executor, EXECQ_DRAIN), EXECQ_OK);
+    sem_take(&self.over);
+    assert_status(self.statuses[0], EXECQ_ETIMEDOUT);
+    assert_status(self.statuses[1], EXECQ_EDEADLK);
+    assert_status(execq_executor_join(self.executor, -1, NULL), EXECQ_OK);
+    assert_int_equal(counter_get(&dropped), 1);
+    execq_future_release(future);
+
+    /* with nothing left that is not due it may */
+    assert_status(execq_sleep(1, &future), EXECQ_OK);
+    assert_status(execq_future_on_done(future, join_inside, &self, NULL), EXECQ_OK);
+    sem_take(&self.over);
+    assert_status(self.statuses[0], EXECQ_OK);
+    assert_status(self.statuses[1], EXECQ_OK);
+    execq_future_release(future);
+    execq_executor_release(self.executor);
+    sem_destroy(&self.over);
+}
+
 static void a_lifted_task_has_no_delay(void **state)
 {
     (void)state;
@@ -217,6 +261,7 @@ int main(void)
         cmocka_unit_test(a_drain_takes_no_delayed_task_from_its_own_tasks),
         cmocka_unit_test(a_report_counts_what_is_not_due_until_it_is_canceled),
         cmocka_unit_test(delayed_tasks_are_delivered_to_loops_and_queues),
+        cmocka_unit_test(a_join_is_refused_on_the_thread_that_would_end_what_it_waits_for),
         cmocka_unit_test(a_lifted_task_has_no_delay),
     };
     return cmocka_run_group_tests_name("capi.delay", tests, NULL, NULL);

@@ -308,6 +308,47 @@ static void nothing_is_run_in_place_in_a_loop_callback(void **state)
     check_that_a_second_thread_comes(run_a_loop, -1);
 }
 
+/* The own loop is run by the worker, between two tasks, or by the body. */
+struct own_timer {
+    uv_timer_t timer;
+    void *env;
+    execq_promise *promise;
+};
+
+static void wait_when_due(uv_timer_t *timer)
+{
+    struct own_timer *self = timer->data;
+    void *ignored = NULL;
+    must(wait_for_child(self->env, &ignored) == 0);
+    must(execq_promise_resolve(self->promise, NULL) == EXECQ_OK);
+    uv_close((uv_handle_t *)timer, NULL);
+}
+
+static int32_t wait_in_own_loop(void *env, void **result)
+{
+    static struct own_timer self; /* closed by the worker, which ends before the next one */
+    uv_loop_t *loop = NULL;
+    execq_future *due = NULL;
+    *result = NULL;
+    self.env = env;
+    must(execq_thread_loop(&loop) == EXECQ_OK);
+    must(execq_promise_new(NULL, &self.promise, &due) == EXECQ_OK);
+    must(uv_timer_init(loop, &self.timer) == 0);
+    self.timer.data = &self;
+    must(uv_timer_start(&self.timer, wait_when_due, 0, 0) == 0);
+    must(execq_run_until(due, -1) == EXECQ_OK);
+    execq_promise_release(self.promise);
+    execq_future_release(due);
+    return 0;
+}
+
+static void nothing_is_run_in_place_in_a_callback_of_the_own_loop(void **state)
+{
+    (void)state;
+    assert_status(status_of_child(wait_in_own_loop, -1, 1), EXECQ_EDEADLK);
+    check_that_a_second_thread_comes(wait_in_own_loop, -1);
+}
+
 static void a_task_may_wait_for_another_executors_task(void **state)
 {
     (void)state;
@@ -419,6 +460,7 @@ int main(void)
         cmocka_unit_test(a_wait_with_a_limit_is_refused_where_no_thread_can_come),
         cmocka_unit_test(a_wait_with_little_stack_left_is_refused_too),
         cmocka_unit_test(nothing_is_run_in_place_in_a_loop_callback),
+        cmocka_unit_test(nothing_is_run_in_place_in_a_callback_of_the_own_loop),
         cmocka_unit_test(a_task_may_wait_for_another_executors_task),
         cmocka_unit_test(a_request_reaches_the_nested_task_alone),
         cmocka_unit_test(a_task_that_ends_its_thread_fails_those_it_is_nested_in),

@@ -152,6 +152,15 @@ static int32_t exit_thread(void *env, void **result)
     pthread_exit(NULL);
 }
 
+/* Aligned, as a body at an odd address, which gcc -O1 makes, is no plain task. */
+__attribute__((aligned(16))) static int32_t fail_and_exit(void *env, void **result)
+{
+    (void)env;
+    (void)result;
+    execq_fail(1, "said by one that did not come to return it");
+    pthread_exit(NULL);
+}
+
 /* More than an own queue takes, and what it leaves in there. */
 static int32_t spawn_and_exit(void *env, void **result)
 {
@@ -172,6 +181,9 @@ static void one_that_ends_its_thread_takes_no_other_with_it(void **state)
     ran.n = 0;
     void *env[] = {executor, &ran};
     spawn_plain(executor, exit_thread, NULL);
+    for (int i = 0; i < 3; i++) {
+        spawn_plain(executor, fail_and_exit, NULL);
+    }
     spawn_plain(executor, spawn_and_exit, env);
     spawn_plain(executor, exit_thread, NULL);
     spawn_plain(executor, counter_fn, &ran);

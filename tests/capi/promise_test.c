@@ -314,6 +314,34 @@ static void exactly_one_of_eight_threads_completes(void **state)
     }
 }
 
+struct own {
+    execq_promise *promise;
+    execq_future *future;
+};
+
+static void let_all_go(execq_future *future, void *env)
+{
+    struct own *own = env;
+    must(future == own->future);
+    execq_promise_release(own->promise);
+    execq_future_release(own->future);
+    own->promise = NULL;
+}
+
+static void its_done_callback_may_give_the_promise_up(void **state)
+{
+    (void)state;
+    for (int how = 0; how < 2; how++) {
+        struct own own;
+        own.promise = promise_new(&own.future);
+        assert_status(execq_future_on_done(own.future, let_all_go, &own, NULL), EXECQ_OK);
+        assert_status(how == 0 ? execq_promise_resolve(own.promise, NULL)
+                               : execq_promise_reject(own.promise, -4711, "no"),
+                      EXECQ_OK);
+        assert_null(own.promise);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -335,6 +363,7 @@ int main(void)
         cmocka_unit_test(a_taken_or_missing_value_is_not_dropped),
         cmocka_unit_test(the_promise_may_outlive_the_future_reference),
         cmocka_unit_test(exactly_one_of_eight_threads_completes),
+        cmocka_unit_test(its_done_callback_may_give_the_promise_up),
     };
     return cmocka_run_group_tests_name("capi.promise", tests, NULL, NULL);
 }

@@ -538,6 +538,53 @@ static void a_worker_drives_its_loop(void **state)
     assert_int_equal(stage.ticker.ticks, 3);
 }
 
+/* Queued by a callback of the loop that is driven inside a done callback, this runs between two turns. */
+static void close_and_go_on(execq_future *future, void *env)
+{
+    (void)future;
+    must(execq_thread_loop_close() == EXECQ_EBUSY);
+    must(execq_promise_resolve(env, NULL) == EXECQ_OK);
+}
+
+static void resolve_and_close(ticker *self)
+{
+    must(execq_promise_resolve(self->env, self) == EXECQ_OK);
+    ticker_close(self);
+}
+
+static void drive_inside(execq_future *future, void *env)
+{
+    execq_future *first = NULL;
+    execq_future *second = NULL;
+    execq_promise *first_promise = NULL;
+    execq_promise *second_promise = NULL;
+    (void)future;
+    must(execq_promise_new(NULL, &first_promise, &first) == EXECQ_OK);
+    must(execq_promise_new(NULL, &second_promise, &second) == EXECQ_OK);
+    must(execq_future_on_done(first, close_and_go_on, second_promise, NULL) == EXECQ_OK);
+    static ticker t;
+    t.act = resolve_and_close;
+    t.env = first_promise;
+    ticker_start(&t, 0, 0);
+    must(execq_run_until(second, -1) == EXECQ_OK);
+    execq_promise_release(first_promise);
+    execq_promise_release(second_promise);
+    execq_future_release(first);
+    execq_future_release(second);
+    counter_hit(env);
+}
+
+static void the_loop_is_not_closed_while_it_is_driven(void **state)
+{
+    (void)state;
+    counter over = {0};
+    execq_future *done = done_future(NULL);
+    assert_status(execq_future_on_done(done, drive_inside, &over, NULL), EXECQ_OK);
+    assert_int_equal(counter_get(&over), 1);
+    execq_future_release(done);
+    close_own_loop();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -561,6 +608,7 @@ int main(void)
         cmocka_unit_test(an_unstarted_task_is_run_in_place_by_an_idle_loop),
         cmocka_unit_test(no_task_is_run_in_place_where_it_would_block_the_loop),
         cmocka_unit_test(a_worker_drives_its_loop),
+        cmocka_unit_test(the_loop_is_not_closed_while_it_is_driven),
     };
     return cmocka_run_group_tests_name("capi.run_until", tests, NULL, NULL);
 }

@@ -226,6 +226,27 @@ static void the_second_completion_is_too_late(void **state)
     pool_end(executor);
 }
 
+static void let_all_go(execq_future *future, void *env)
+{
+    struct held *h = env;
+    execq_promise_release(h->promise);
+    execq_future_release(future);
+    counter_hit(&h->dropped);
+}
+
+static void its_done_callback_may_give_the_promise_up(void **state)
+{
+    (void)state;
+    struct held h;
+    execq_executor *executor = pool_of(2, 1);
+    execq_future *future = spawn_held(executor, &h);
+    finish_as(spawn_async(executor, resolve_at_once, NULL), EXECQ_OK); /* the start function has returned */
+    assert_status(execq_future_on_done(future, let_all_go, &h, NULL), EXECQ_OK);
+    assert_status(execq_promise_resolve(h.promise, NULL), EXECQ_OK);
+    assert_int_equal(counter_get(&h.dropped), 1);
+    pool_end(executor);
+}
+
 struct asked {
     struct held held;
     pthread_t asked_on;
@@ -728,6 +749,7 @@ int main(void)
         cmocka_unit_test(the_loop_is_the_workers_own),
         cmocka_unit_test(a_promise_that_is_dropped_is_broken),
         cmocka_unit_test(the_second_completion_is_too_late),
+        cmocka_unit_test(its_done_callback_may_give_the_promise_up),
         cmocka_unit_test(the_cancel_callback_runs_on_the_loops_thread),
         cmocka_unit_test(one_that_has_not_started_never_does),
         cmocka_unit_test(a_thread_that_is_lost_fails_what_is_open_on_it),
