@@ -34,6 +34,7 @@
 #include <execq/future.h>
 #include <execq/loop.h>
 #include <execq/promise.h>
+#include <execq/stats.h>
 #include <execq/status.h>
 #include <execq/task.h>
 #include <execq/thread_loop.h>

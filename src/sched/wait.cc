@@ -31,7 +31,7 @@ bool would_deadlock(Worker* worker, const Node& node)
 
 bool may_run_here(Worker& worker, const Node& node, Deadline deadline)
 {
-    return deadline.never() && !node.async() && queued_here(worker, node) && node.due() && !inside_callback() &&
+    return deadline.never() && !node.async() && !worker.reserved() && queued_here(worker, node) && node.due() && !inside_callback() &&
            worker.stack_left() >= stack_reserve;
 }
 
