@@ -7,7 +7,8 @@
 //        first ones are reserved for loops.
 //   LB   the same with tasks that burn 1 ms each: where there are two processors, four threads share them.
 //
-//   total_ms, cpu_ms (processor time of the process); of the statistics lag_p50_us, lag_p99_us, lag_max_us and turns.
+//   total_ms, cpu_ms (processor time of the process); of the statistics the
+//   loop lag (lag_p50_us, lag_p99_us, lag_max_us), the longest turn of a loop (turn_max_us), and how many there were (turns).
 #include <execq/uv.h>
 #include <uv.h>
 
@@ -152,6 +153,7 @@ Figures run_tasks(const Params& params)
             {"lag_p50_us", static_cast<double>(stats.loop_lag.p50_ns) / 1e3},
             {"lag_p99_us", static_cast<double>(stats.loop_lag.p99_ns) / 1e3},
             {"lag_max_us", static_cast<double>(stats.loop_lag.max_ns) / 1e3},
+            {"turn_max_us", static_cast<double>(stats.loop_turn.max_ns) / 1e3},
             {"turns", static_cast<double>(stats.loop_lag.count)}};
 }
 

@@ -34,18 +34,20 @@ typedef struct execq_worker_stats {
     uint64_t async_open;         /* asynchronous tasks that began on its loop and whose promise is not completed */
     uint64_t loop_delays;        /* as below, on this worker */
     execq_latency loop_lag;      /* as below, on this worker */
+    execq_latency loop_turn;     /* as below, on this worker */
 } execq_worker_stats;
 
 /* The caller sets struct_size, worker_size, workers and workers_max; the library fills the rest, as far as struct_size
  * goes, and of each entry worker_size bytes at most.
  *
- * Loop lag says how late workers come to their loops. Each turn that a worker gives its loop counts once, with the time
- * since which there may have been something to do on it: where the thread slept, since the first of a timer that was due,
- * a wake-up that was sent and the end of its sleep; where it did not sleep, since the turn before it began, whatever kept
- * it: a task, the start of an asynchronous one, or the callbacks of that turn. So it is an upper limit, to the
- * millisecond in which libuv reckons timers, of the time for which a callback had to wait for its turn. How long it then
- * waits for others of the same turn is counted with the next one. Turns inside execq_run_until count as well. A loop counts
- * from the first asynchronous task on, or the first sleep of its worker. */
+ * Loop lag says how late workers come to their loops: each turn that a worker gives its loop, while something is alive on
+ * it, counts with the time for which it was kept from it. Where the thread slept, that is since the first of a timer that
+ * was due, a wake-up that was sent and the end of the sleep, so that what the system takes to run a thread again counts;
+ * where it did not sleep, since the turn before ended, whatever it did meanwhile: a blocking task, or the start of
+ * asynchronous ones. In that time there may have been nothing to do on the loop: loop lag is an upper limit. It does not
+ * contain for how long a callback waits for others of its own loop: that is in the turns themselves, loop_turn. Turns of
+ * execq_run_until, which may sleep inside, count for the lag only. A loop counts from the first asynchronous task on, or
+ * the first sleep of its worker in it. */
 typedef struct execq_stats {
     uint32_t struct_size;
     uint32_t flags;              /* 0 */
@@ -72,12 +74,13 @@ typedef struct execq_stats {
     uint64_t steals;        /* out: times that a worker took tasks that waited with another one */
     uint64_t loop_delays;   /* out: blocking tasks that a worker began while asynchronous tasks or handles were alive on its
                                loop, and which held these up: no other thread could take them */
-    execq_latency loop_lag; /* out: of all workers together */
+    execq_latency loop_lag;  /* out: how late loops are run, of all workers together */
+    execq_latency loop_turn; /* out: for how long the callbacks of one turn run, of all workers together */
 } execq_stats;
 #define EXECQ_STATS_INIT                                                                                      \
     {                                                                                                         \
         (uint32_t)sizeof(execq_stats), 0, NULL, 0, (uint32_t)sizeof(execq_worker_stats), 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0, 0, 0, 0, { 0, 0, 0, 0 }                                                         \
+            0, 0, 0, 0, 0, 0, 0, 0, 0, { 0, 0, 0, 0 }, { 0, 0, 0, 0 }                                         \
     }
 
 /* Tells what an executor does now and did so far. Each figure is of some moment during the call, not all of the same one.

@@ -85,6 +85,17 @@ public:
     // A hint that costs producers nothing: tail_ stays in their caches. Right once what was pushed has settled.
     bool seems_empty() const { return filled_.load(std::memory_order::relaxed) == 0; }
 
+    // Empty, and then it also seems so. For consumers that take only what they have seen: the hint is otherwise cleared
+    // by a take() that finds nothing.
+    bool settle_empty()
+    {
+        if (!empty())
+            return false;
+        if (!seems_empty())
+            take(nullptr, 0);
+        return true;
+    }
+
     // Up to n of the oldest, into items; 0 if there are none, none is written yet, or another one is at it.
     std::uint32_t take(Slot* items, std::uint32_t n)
     {

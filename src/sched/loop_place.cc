@@ -9,7 +9,7 @@ namespace execq::core {
 void LoopPlace::open(ThreadLoop& loop)
 {
     loop.deliver_for(this);
-    loop.measure(&lag_);
+    loop.measure(&times_);
     const MutexLock lock(place_mutex_);
     loop_ = &loop;
 }

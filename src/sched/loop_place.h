@@ -15,14 +15,12 @@
 #include <cstdint>
 
 #include "base/annotations.h"
-#include "base/histogram.h"
 #include "base/links.h"
+#include "sched/thread_loop.h"
 #include "task/node.h"
 #include "task/registration.h"
 
 namespace execq::core {
-
-class ThreadLoop;
 
 class LoopPlace final : public Port {
 public:
@@ -53,8 +51,8 @@ public:
         const MutexLock lock(place_mutex_);
         return open_count_;
     }
-    // How late the loop is run: added to by the thread that has the place.
-    const Histogram& lag() const { return lag_; }
+    // Added to by the thread that has the place.
+    const LoopTimes& times() const { return times_; }
     // Visits the tasks that are open here, under the place's mutex.
     template <class Visit>
     void for_each(const Visit& visit)
@@ -92,7 +90,7 @@ private:
     HookList<Hook> open_ EXECQ_GUARDED_BY(place_mutex_);
     HookList<Hook> asked_ EXECQ_GUARDED_BY(place_mutex_);  // or failed
     std::uint64_t open_count_ EXECQ_GUARDED_BY(place_mutex_) = 0;
-    Histogram lag_;
+    LoopTimes times_;
 };
 
 }  // namespace execq::core

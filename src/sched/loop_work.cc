@@ -128,7 +128,7 @@ void Executor::settle_slot(Worker& worker)
 // One at a time, as they cannot be taken from a worker again.
 Item Executor::take_loop_task(Worker& worker)
 {
-    if (loop_workers_ == 0 || loop_inbox_.empty() || !claim_slot(worker, false))
+    if (loop_workers_ == 0 || loop_inbox_.settle_empty() || !claim_slot(worker, false))
         return {};
     Slot slot;
     return loop_inbox_.take(&slot, 1) != 0 ? slot.get() : Item{};

@@ -72,7 +72,7 @@ Item Executor::next_loop_task(Worker& worker)
     for (;;) {
         turn_loop(worker);
         Slot slot;
-        if (!loop_inbox_.empty()) {
+        if (!loop_inbox_.settle_empty()) {
             if (loop_inbox_.take(&slot, 1) != 0) {
                 worker.turns.misses = 0;
                 return slot.get();

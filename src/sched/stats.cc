@@ -18,6 +18,13 @@ execq_latency latency_of(const HistogramSum& sum)
     return {sum.count(), sum.percentile(500), sum.percentile(990), sum.max()};
 }
 
+execq_latency latency_of(const Histogram& histogram)
+{
+    HistogramSum sum;
+    histogram.add_to(sum);
+    return latency_of(sum);
+}
+
 execq_worker_stats& entry_of(const execq_stats& stats, std::uint64_t i)
 {
     return *reinterpret_cast<execq_worker_stats*>(reinterpret_cast<char*>(stats.workers) + i * stats.worker_size);
@@ -76,27 +83,31 @@ void Executor::stats(execq_stats& stats)
     count_queued(stats);
     const std::uint32_t places = count_states(stats);
     stats.loops = stats.async_open = stats.steals = stats.loop_delays = 0;
-    HistogramSum all;
+    HistogramSum lag;
+    HistogramSum turn;
     for (std::uint32_t i = 0; i < places; ++i) {
         const Worker& worker = *workers_[i];
         LoopPlace* place = worker.place();
         execq_worker_stats entry{i, 0, worker.loop() != nullptr ? 1U : 0U, worker.reserved() ? 1U : 0U,
-                                 place != nullptr ? place->open_count() : 0, worker.loop_delays(), {}};
+                                 place != nullptr ? place->open_count() : 0, worker.loop_delays(), {}, {}};
         stats.loops += entry.has_loop;
         stats.async_open += entry.async_open;
         stats.steals += worker.steals();
         stats.loop_delays += entry.loop_delays;
-        HistogramSum own;
         if (place != nullptr) {
-            place->lag().add_to(own);
-            place->lag().add_to(all);
+            place->times().lag.add_to(lag);
+            place->times().turn.add_to(turn);
         }
         if (i >= stats.workers_count)
             continue;
-        entry.loop_lag = latency_of(own);
+        if (place != nullptr) {
+            entry.loop_lag = latency_of(place->times().lag);
+            entry.loop_turn = latency_of(place->times().turn);
+        }
         fill_entry(stats, i, entry);
     }
-    stats.loop_lag = latency_of(all);
+    stats.loop_lag = latency_of(lag);
+    stats.loop_turn = latency_of(turn);
 }
 
 }  // namespace execq::core

@@ -335,29 +335,31 @@ void ThreadLoop::run_nowait()
 // A callback that ends the thread is unwound through libuv, which then has handles of the loop in lists that are gone.
 void ThreadLoop::run(int mode)
 {
-    if (lag_ != nullptr)
-        note_turn();
     torn_ = true;
-    uv_.run(loop_, static_cast<std::uint32_t>(mode));
+    if (times_ == nullptr)
+        uv_.run(loop_, static_cast<std::uint32_t>(mode));
+    else
+        run_measured(mode);
     torn_ = false;
-    if (lag_ != nullptr && mode == UV_RUN_ONCE)
-        idle_ns_ = now_ns();  // it may have slept
 }
 
 // ---- how late it is run ----
 
-void ThreadLoop::measure(Histogram* lag)
+void ThreadLoop::measure(LoopTimes* times)
 {
-    lag_ = lag;
+    times_ = times;
     idle_ns_ = unknown;
 }
 
-void ThreadLoop::note_turn()
+void ThreadLoop::run_measured(int mode)
 {
-    const std::int64_t now = now_ns();
+    const std::int64_t begin = now_ns();
     if (idle_ns_ != unknown)
-        lag_->add(now - idle_ns_);
-    idle_ns_ = now;
+        times_->lag.add(begin - idle_ns_);
+    uv_.run(loop_, static_cast<std::uint32_t>(mode));
+    idle_ns_ = now_ns();
+    if (mode == UV_RUN_NOWAIT)  // others sleep
+        times_->turn.add(idle_ns_ - begin);
 }
 
 // Where the descriptors were ready at once, they may have been so since the last turn.
@@ -375,7 +377,7 @@ void ThreadLoop::note_sleep(std::int64_t began_ns)
 int ThreadLoop::quiet_ms()
 {
     const Run scope(*this);
-    const std::int64_t now_ms = lag_ != nullptr ? now_ns() / ns_per_ms : 0;
+    const std::int64_t now_ms = times_ != nullptr ? now_ns() / ns_per_ms : 0;
     uv_.update_time(loop_);
     const int next_ms = uv_.backend_timeout(loop_);
     timer_ns_ = next_ms > 0 ? (now_ms + next_ms) * ns_per_ms : std::numeric_limits<std::int64_t>::max();
@@ -384,10 +386,10 @@ int ThreadLoop::quiet_ms()
 
 bool ThreadLoop::sleep(int timeout_ms)
 {
-    const std::int64_t begin = lag_ != nullptr ? now_ns() : 0;
+    const std::int64_t begin = times_ != nullptr ? now_ns() : 0;
     pollfd events{uv_.backend_fd(loop_), POLLIN, 0};
     const bool ready = poll(&events, 1, timeout_ms) != 0;
-    if (lag_ != nullptr)
+    if (times_ != nullptr)
         note_sleep(begin);
     return ready;
 }

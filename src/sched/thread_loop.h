@@ -10,9 +10,9 @@
 // Our own handles, an async for wakes and a timer for deadlines, are unreferenced, so that alive() speaks of the user's
 // work alone; while we run the loop the async is referenced, as uv_run would not wait for anything otherwise.
 //
-// How late it is run. Once measure() was called, each turn adds to a histogram for how long there may have been something
-// to do: idle_ns_ is the last moment at which nothing was, as far as is known: the beginning of the last turn, as what
-// became due later waits for the next one, or what ended the last sleep. What that is worth is said in execq/stats.h.
+// How late it is run. Once measure() was called, each turn counts for how long it was kept from beginning, and how long it
+// lasts: idle_ns_ is the last moment at which the loop had what it needed, as far as is known: the end of the last turn,
+// or what ended the last sleep. What that is worth is said in execq/stats.h.
 //
 // Its end. Only a loop without any work left is closed. One that still has handles is never closed by force, as they
 // are the user's memory: at the end of its thread it is counted, put on a list, and stays as it is.
@@ -40,6 +40,12 @@ struct LoopLeftovers {
 
     std::uint32_t total_handles() const;
     void add(const LoopLeftovers& other);
+};
+
+// How late a loop is run, and for how long.
+struct LoopTimes {
+    Histogram lag;
+    Histogram turn;
 };
 
 class ThreadLoop {
@@ -91,12 +97,12 @@ public:
     // Until something is ready to happen on the loop, or it is woken (true), or that time is over. Runs nothing: no
     // callback is inside.
     bool sleep(int timeout_ms);
-    // From now on each turn adds to the histogram, which lives as long as this; null: no more.
-    void measure(Histogram* lag);
+    // From now on each turn adds to these, which live as long as this; null: no more.
+    void measure(LoopTimes* times);
     // Work begins on the loop, if it had none.
     void note_work()
     {
-        if (lag_ != nullptr && idle_ns_ == unknown)
+        if (times_ != nullptr && idle_ns_ == unknown)
             idle_ns_ = now_ns();
     }
     // There is nothing to do on the loop, and nobody runs it: what comes is not late.
@@ -120,7 +126,7 @@ private:
         woken_ns_.store(now_ns(), std::memory_order_relaxed);
         uv_.async_send(async_);
     }
-    void note_turn();
+    void run_measured(int mode);
     void note_sleep(std::int64_t began_ns);
     static void on_wake(uv_async_s* async);
     static void on_timer(uv_timer_s* timer);
@@ -156,7 +162,7 @@ private:
     // See the top of the file; the thread's own but for woken_ns_, which who wakes the loop writes and the thread reads.
     // Relaxed: a figure, which may be missed.
     static constexpr std::int64_t unknown = 0;
-    Histogram* lag_ = nullptr;
+    LoopTimes* times_ = nullptr;
     std::int64_t idle_ns_ = unknown;
     std::int64_t timer_ns_ = 0;  // when the next timer is due, as of the last quiet_ms()
     std::atomic<std::int64_t> woken_ns_{0};
