@@ -12,8 +12,8 @@
 #include <execq/uv.h>
 #include <uv.h>
 
-#include <chrono>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <thread>

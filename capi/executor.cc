@@ -55,10 +55,10 @@ execq_status execq_executor_new(const execq_executor_options *options, execq_exe
         return readable;
     return guarded([&]() -> execq_status {
         Executor *executor = nullptr;
-        const execq_status made = Executor::make({read.name, read.max_threads, read.min_threads, read.keepalive_ns,
-                                                  read.loop_workers, read.uv_table != nullptr ? &table : nullptr,
-                                                  read.reserved_loop_workers},
-                                                 &executor);
+        const execq_status made =
+            Executor::make({read.name, read.max_threads, read.min_threads, read.keepalive_ns, read.loop_workers,
+                            read.uv_table != nullptr ? &table : nullptr, read.reserved_loop_workers},
+                           &executor);
         if (made == EXECQ_OK)
             *out = handle_of(executor);
         return made;

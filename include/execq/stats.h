@@ -57,35 +57,41 @@ typedef struct execq_stats {
     uint32_t reserved;           /* 0 */
     uint64_t workers_count;      /* out: entries filled in, by number */
     uint64_t workers_total;      /* out: places that ever had a thread; may exceed workers_count */
-    /* now */
-    uint64_t threads;      /* out: that have not ended, reserved ones included, as in what follows */
-    uint64_t idle;         /* out: of these, in the state IDLE */
-    uint64_t running;      /* out: of these, in the state RUNNING */
-    uint64_t threads_max;  /* out: as many may there be */
-    uint64_t queued;       /* out: blocking tasks that wait to start; canceled ones count until they are taken out. Exact
-                              while nobody submits or takes; of execq_submit_many one entry until it is taken */
-    uint64_t queued_async; /* out: asynchronous tasks that wait to start, in the same way */
-    uint64_t delayed;      /* out: tasks whose delay_ns is not over */
-    uint64_t loops;        /* out: workers that have a loop */
-    uint64_t async_open;   /* out: asynchronous tasks that began and whose promise is not completed */
+    /* now; all threads, reserved ones included */
+    uint64_t threads;     /* out: that have not ended */
+    uint64_t idle;        /* out: of these, in the state IDLE */
+    uint64_t running;     /* out: of these, in the state RUNNING */
+    uint64_t threads_max; /* out: as many may there be */
+    /* out: blocking tasks that wait to start, and asynchronous ones. Exact while nobody submits or takes, as far as they lie
+     * within the first 16,384 of their inbox; what is behind these is estimated as if it were like them, and left out where
+     * it belongs to the same execq_submit_many. Canceled tasks count until a worker finds them. */
+    uint64_t queued;
+    uint64_t queued_async;
+    uint64_t delayed;    /* out: tasks whose delay_ns is not over */
+    uint64_t loops;      /* out: workers that have a loop */
+    uint64_t async_open; /* out: asynchronous tasks that began and whose promise is not completed */
     /* since the executor was made */
-    uint64_t threads_started;
-    uint64_t wakes;         /* out: idle threads that were woken, for work or for a close */
-    uint64_t steals;        /* out: times that a worker took tasks that waited with another one */
-    uint64_t loop_delays;   /* out: blocking tasks that a worker began while asynchronous tasks or handles were alive on its
-                               loop, and which held these up: no other thread could take them */
+    uint64_t threads_started; /* out */
+    uint64_t wakes;           /* out: idle threads that were woken, for work or for a close */
+    uint64_t steals;          /* out: times that a worker took tasks that waited with another one */
+    /* out: blocking tasks that a worker began while asynchronous tasks or handles were alive on its loop, and which held these
+     * up, as no other thread could take them */
+    uint64_t loop_delays;
     execq_latency loop_lag;  /* out: how late loops are run, of all workers together */
     execq_latency loop_turn; /* out: for how long the callbacks of one turn run, of all workers together */
 } execq_stats;
-#define EXECQ_STATS_INIT                                                                                      \
-    {                                                                                                         \
-        (uint32_t)sizeof(execq_stats), 0, NULL, 0, (uint32_t)sizeof(execq_worker_stats), 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0, 0, 0, 0, { 0, 0, 0, 0 }, { 0, 0, 0, 0 }                                         \
+#define EXECQ_STATS_INIT                                                                                               \
+    {                                                                                                                  \
+        (uint32_t)sizeof(execq_stats), 0, NULL, 0, (uint32_t)sizeof(execq_worker_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
+            0, 0, 0, 0, 0, 0, {0, 0, 0, 0},                                                                            \
+        {                                                                                                              \
+            0, 0, 0, 0                                                                                                 \
+        }                                                                                                              \
     }
 
 /* Tells what an executor does now and did so far. Each figure is of some moment during the call, not all of the same one.
  * Ownership: out and its array are the caller's. Threads: any, also after a close and a join.
- * Blocks: never.
+ * Blocks: for moments; while it counts what waits in an inbox, no worker takes from that one.
  * Order: what the calling thread has seen done is counted, for all counts but those of loops, which a worker may still
  *   be about to write.
  * Errors: EXECQ_EINVAL (executor or out NULL, struct_size; with workers, a worker_size below the first version's, above

@@ -216,8 +216,8 @@ bool Executor::another_is_free(const Worker& worker)
     const MutexLock lock(mutex_);
     bool free = false;
     for_each_worker([&](const Worker& other) {
-        free = free || (&other != &worker && !other.reserved() && other.present && !other.idle && !other.leaving && !other.loop_slot &&
-                        !other.busy());
+        free = free || (&other != &worker && !other.reserved() && other.present && !other.idle && !other.leaving &&
+                        !other.loop_slot && !other.busy());
     });
     return free;
 }

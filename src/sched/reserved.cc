@@ -61,8 +61,7 @@ bool Executor::secure_reserved(const Worker* self)
     for_each_worker([&](const Worker& worker) {
         coming = coming || (worker.reserved() && worker.present && &worker != self && !worker.busy());
     });
-    return coming ||
-           (reserved_threads_.load(std::memory_order_relaxed) < reserved_ && start_reserved() == EXECQ_OK);
+    return coming || (reserved_threads_.load(std::memory_order_relaxed) < reserved_ && start_reserved() == EXECQ_OK);
 }
 
 // ---- running ----

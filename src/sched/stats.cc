@@ -88,8 +88,14 @@ void Executor::stats(execq_stats& stats)
     for (std::uint32_t i = 0; i < places; ++i) {
         const Worker& worker = *workers_[i];
         LoopPlace* place = worker.place();
-        execq_worker_stats entry{i, 0, worker.loop() != nullptr ? 1U : 0U, worker.reserved() ? 1U : 0U,
-                                 place != nullptr ? place->open_count() : 0, worker.loop_delays(), {}, {}};
+        execq_worker_stats entry{i,
+                                 0,
+                                 worker.loop() != nullptr ? 1U : 0U,
+                                 worker.reserved() ? 1U : 0U,
+                                 place != nullptr ? place->open_count() : 0,
+                                 worker.loop_delays(),
+                                 {},
+                                 {}};
         stats.loops += entry.has_loop;
         stats.async_open += entry.async_open;
         stats.steals += worker.steals();

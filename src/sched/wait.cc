@@ -31,8 +31,8 @@ bool would_deadlock(Worker* worker, const Node& node)
 
 bool may_run_here(Worker& worker, const Node& node, Deadline deadline)
 {
-    return deadline.never() && !node.async() && !worker.reserved() && queued_here(worker, node) && node.due() && !inside_callback() &&
-           worker.stack_left() >= stack_reserve;
+    return deadline.never() && !node.async() && !worker.reserved() && queued_here(worker, node) && node.due() &&
+           !inside_callback() && worker.stack_left() >= stack_reserve;
 }
 
 // What every wait for one node does before it blocks in its own way.

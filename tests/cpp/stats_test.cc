@@ -76,8 +76,9 @@ TEST(CppStats, loops_are_told)
     while (stats.loop_lag.count == 0) {
         execq_future* more = nullptr;
         ASSERT_EQ(execq_submit_async(
-                      pool.native(), nullptr, [](execq_promise* promise, uv_loop_s*, void*) { execq_promise_release(promise); },
-                      nullptr, &more),
+                      pool.native(), nullptr,
+                      [](execq_promise* promise, uv_loop_s*, void*) { execq_promise_release(promise); }, nullptr,
+                      &more),
                   EXECQ_OK);
         EXPECT_EQ(execq_future_wait(more, -1), EXECQ_OK);
         execq_future_release(more);
