@@ -27,6 +27,18 @@ execq_status read_owning_table(const execq_uv_table *given, execq_uv_table &tabl
     return status == EXECQ_OK && !can_own_loops(table) ? EXECQ_ENOTSUP : status;
 }
 
+// With reserved ones one thread at least is left for blocking tasks.
+bool threads_agree(const execq_executor_options &options)
+{
+    constexpr std::uint32_t most = EXECQ_MAX_THREADS;
+    const std::uint32_t reserved = options.reserved_loop_workers;
+    if (options.max_threads > most || options.min_threads > most || options.loop_workers > most || reserved > most)
+        return false;
+    const std::uint32_t max = options.max_threads != 0 ? options.max_threads : most;
+    return options.min_threads + reserved <= max && options.loop_workers <= max && reserved < max &&
+           (reserved == 0 || options.loop_workers == 0 || options.loop_workers == reserved);
+}
+
 }  // namespace
 
 execq_status execq_executor_new(const execq_executor_options *options, execq_executor **out)
@@ -35,21 +47,18 @@ execq_status execq_executor_new(const execq_executor_options *options, execq_exe
     const execq_status status = read_options<offsetof(execq_executor_options, keepalive_ns)>(options, 0, read);
     if (status != EXECQ_OK)
         return status;
-    if (out == nullptr || read.max_threads > EXECQ_MAX_THREADS || read.min_threads > EXECQ_MAX_THREADS ||
-        read.loop_workers > EXECQ_MAX_THREADS ||
-        (read.max_threads != 0 && (read.min_threads > read.max_threads || read.loop_workers > read.max_threads)))
+    if (out == nullptr || !threads_agree(read))
         return EXECQ_EINVAL;
-    if (read.reserved != 0)
-        return EXECQ_ENOTSUP;
     execq_uv_table table;
     const execq_status readable = read_owning_table(read.uv_table, table);
     if (readable != EXECQ_OK)
         return readable;
     return guarded([&]() -> execq_status {
         Executor *executor = nullptr;
-        const execq_status made = Executor::make({read.name, read.max_threads, read.min_threads, read.keepalive_ns,
-                                                  read.loop_workers, read.uv_table != nullptr ? &table : nullptr},
-                                                 &executor);
+        const execq_status made =
+            Executor::make({read.name, read.max_threads, read.min_threads, read.keepalive_ns, read.loop_workers,
+                            read.uv_table != nullptr ? &table : nullptr, read.reserved_loop_workers},
+                           &executor);
         if (made == EXECQ_OK)
             *out = handle_of(executor);
         return made;

@@ -39,6 +39,15 @@ BARS = [
     # Futures with a timer each; the handle that the caller keeps of each counts.
     bar("I, 100,000 timers", "I", "1/1", "total_ms", "ms", at_most=115),
     bar("I, each", "I", "1/1", "bytes_per_timer", "bytes", at_most=160),
+    bar("L, 10,000 tasks", "L", "10^4", "total_ms", "ms", at_most=130),
+    bar("L, 100,000 tasks", "L", "10^5", "total_ms", "ms", at_most=300),
+    bar("LS, 10,000 beside sleepers", "LS", "10^4", "total_ms", "ms", at_most=130),
+    bar("LS, 100,000", "LS", "10^5", "total_ms", "ms", at_most=300),
+    bar("LS, loop lag, p99", "LS", "10^5", "lag_p99_us", "us", at_most=5_000),
+    # Four threads that always want a processor: with fewer processors than that the system's slices are in the lag.
+    bar("LB, 10,000 beside burners", "LB", "10^4", "total_ms", "ms", at_most=130),
+    bar("LB, 100,000", "LB", "10^5", "total_ms", "ms", at_most=300),
+    bar("LB, loop lag, p99", "LB", "10^5", "lag_p99_us", "us", at_most=5_000),
 ]
 
 

@@ -35,6 +35,7 @@
 #include <execq/loop.h>
 #include <execq/promise.h>
 #include <execq/queue.h>
+#include <execq/stats.h>
 #include <execq/status.h>
 #include <execq/task.h>
 #include <execq/thread_loop.h>

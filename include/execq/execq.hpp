@@ -20,6 +20,7 @@
 #include <execq/cpp/future.hpp>
 #include <execq/cpp/loop.hpp>
 #include <execq/cpp/promise.hpp>
+#include <execq/cpp/stats.hpp>
 #include <execq/cpp/task.hpp>
 #include <execq/cpp/then.hpp>
 #include <execq/cpp/when.hpp>

@@ -23,10 +23,14 @@ typedef struct execq_executor_options {
     uint32_t min_threads; /* threads, at most max_threads; idle ones beyond it leave. 0: 1. None is started before it is
                              needed. One always stays, so that what is accepted never depends on starting another */
     int64_t keepalive_ns; /* nanoseconds that a thread idles before it may leave; 0: 10 seconds; negative: none */
-    uint32_t
-        loop_workers;  /* threads that asynchronous tasks (execq_submit_async) are on at a time, at most max_threads;
-                              0: max(1, min(cpus, max_threads - 1)). Where max_threads is 0, no more than it stands for */
-    uint32_t reserved; /* 0 */
+    /* Threads that asynchronous tasks (execq_submit_async) are on at a time, at most max_threads; 0: as many as are reserved,
+     * else max(1, min(cpus, max_threads - 1)). Where max_threads is 0, no more than it stands for. */
+    uint32_t loop_workers;
+    /* Of max_threads, which has to be larger: as many threads run asynchronous tasks and no blocking one, ever, and no other
+     * thread runs asynchronous ones (but in execq_run_until); loop_workers is then 0 or the same. They start on demand and
+     * stay until the executor closes; min_threads, at most max_threads - reserved_loop_workers, and keepalive_ns are about
+     * the others. Where max_threads is 0, it stands for one more than these if need be. 0: none. Since: 0.3. */
+    uint32_t reserved_loop_workers;
     const struct execq_uv_table *uv_table; /* the libuv of the threads' own loops; copied, and the libuv has to stay
                                               loaded as long as the executor's threads; NULL: the one that libexecq is
                                               linked to */
@@ -77,7 +81,8 @@ typedef struct execq_shutdown_report {
  * Threads: any. Blocks: never.
  * Order: none is promised between tasks.
  * Errors: EXECQ_EINVAL (out NULL, max_threads, min_threads or loop_workers above EXECQ_MAX_THREADS, the latter two above
- *   a max_threads that is not 0, struct_size, an incomplete uv_table), EXECQ_ENOTSUP (flags, unknown bytes, a uv_table
+ *   a max_threads that is not 0, reserved_loop_workers that leave no thread, fewer than min_threads, or do not agree with
+ *   loop_workers, struct_size, an incomplete uv_table), EXECQ_ENOTSUP (flags, unknown bytes, a uv_table
  *   older than 1.44 or for attaching loops only), EXECQ_ENOMEM, EXECQ_EAGAIN (65,535 executors exist).
  * Since: 0.1. */
 EXECQ_API execq_status execq_executor_new(const execq_executor_options *options, execq_executor **out);

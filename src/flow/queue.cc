@@ -162,7 +162,7 @@ execq_status Queue::reserve(std::size_t n)
 execq_status Queue::make_room(bool& again)
 {
     Worker* worker = by_own_worker() ? Worker::current() : nullptr;
-    if (worker != nullptr && !has_stack_for_another(*worker))
+    if (worker != nullptr && (worker->reserved() || !has_stack_for_another(*worker)))
         return EXECQ_EDEADLK;
     Started started;
     {

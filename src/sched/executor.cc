@@ -75,9 +75,22 @@ std::uint32_t shards_for(std::uint32_t max_threads, std::uint32_t cpus)
 }
 
 // Asynchronous tasks leave one thread to those that block.
-std::uint32_t default_loop_workers(std::uint32_t max_threads)
+std::uint32_t loop_workers_of(const ExecutorSpec& spec, std::uint32_t max_threads)
 {
-    return std::max(1U, std::min(usable_cpus(), max_threads - 1));
+    if (spec.reserved_loop_workers != 0)
+        return 0;
+    return std::min(spec.loop_workers != 0 ? spec.loop_workers : std::max(1U, std::min(usable_cpus(), max_threads - 1)),
+                    max_threads);
+}
+
+// Without the reserved ones; one for blocking tasks at least.
+std::uint32_t max_threads_of(const ExecutorSpec& spec)
+{
+    const std::uint32_t reserved = spec.reserved_loop_workers;
+    if (spec.max_threads != 0)
+        return spec.max_threads - reserved;
+    const std::uint32_t usual = default_threads();
+    return std::max({usual > reserved ? usual - reserved : 0, spec.min_threads, 1U});
 }
 
 // False if the thread had not ended by the deadline.
@@ -125,11 +138,11 @@ execq_status Executor::make(const ExecutorSpec& spec, Executor** out)
 
 Executor::Executor(const ExecutorSpec& spec, std::uint16_t id)
     : name_(spec.name != nullptr ? spec.name : "execq"),
-      max_threads_(spec.max_threads != 0 ? spec.max_threads : std::max(default_threads(), spec.min_threads)),
+      reserved_(spec.reserved_loop_workers),
+      max_threads_(max_threads_of(spec)),
       // One thread stays: what was accepted must not depend on whether a thread can be started later.
       min_threads_(std::max(spec.min_threads, 1U)),
-      loop_workers_(
-          std::min(spec.loop_workers != 0 ? spec.loop_workers : default_loop_workers(max_threads_), max_threads_)),
+      loop_workers_(loop_workers_of(spec, max_threads_)),
       idle_steps_(idle_steps(spec.keepalive_ns == 0 ? default_keepalive_ns : spec.keepalive_ns)),
       id_(id),
       serial_(new_serial()),
@@ -138,7 +151,7 @@ Executor::Executor(const ExecutorSpec& spec, std::uint16_t id)
       inboxes_(std::make_unique<TaskInbox[]>(shards_)),
       has_uv_table_(spec.uv_table != nullptr),
       uv_table_(spec.uv_table != nullptr ? *spec.uv_table : execq_uv_table{}),
-      workers_(std::make_unique<std::unique_ptr<Worker>[]>(max_threads_))
+      workers_(std::make_unique<std::unique_ptr<Worker>[]>(max_threads_ + reserved_))
 {}
 
 Executor::~Executor()
@@ -194,6 +207,8 @@ void Executor::while_paused(const Visit& visit)
 void Executor::wake_all_idle()
 {
     while (Worker* worker = take_idle())
+        worker->wake();
+    while (Worker* worker = take_reserved())
         worker->wake();
 }
 
@@ -317,13 +332,21 @@ execq_status Executor::wait_for_threads(Deadline deadline)
             futex_wait(roster_.futex_word(), threads, deadline);
             continue;
         }
-        const MutexLock lock(mutex_);
-        if (roster_.threads() != 0)
+        const std::uint32_t reserved = reserved_threads_.load(std::memory_order_acquire);
+        if (reserved != 0) {
+            if (deadline.passed())
+                return EXECQ_ETIMEDOUT;
+            futex_wait(&reserved_threads_, reserved, deadline);
             continue;
+        }
+        const MutexLock lock(mutex_);
+        if (roster_.threads() != 0 || reserved_threads_.load(std::memory_order_relaxed) != 0)
+            continue;
+        const bool for_loop = reserved_ != 0 && !loop_inbox_.empty();
         if (!work_visible() && loop_inbox_.empty())
             return EXECQ_OK;
         // The last worker was lost to a pthread_exit and could not be replaced then.
-        if (start_waking_worker() != EXECQ_OK)
+        if ((for_loop ? start_reserved() : start_waking_worker()) != EXECQ_OK)
             return EXECQ_EAGAIN;
     }
 }
@@ -335,7 +358,7 @@ execq_status Executor::join(Deadline deadline)
     if (Worker::serves(serial_))
         return EXECQ_EDEADLK;
     run_queued();
-    if (!deadline.only_look() && roster_.threads() != 0)
+    if (!deadline.only_look() && (roster_.threads() != 0 || reserved_threads_.load(std::memory_order_relaxed) != 0))
         note_running();
     const ThreadWaits::Scope blocked;
     execq_status status = wait_for_delayed(deadline);
@@ -419,7 +442,7 @@ void Executor::report(execq_shutdown_report& report)
     report.left_loops = leftovers_.loops;
     report.left_handles = leftovers_.total_handles();
     turnstiles_.for_each([&](const Turnstile& turnstile) { report.queued += turnstile.waiting(); });
-    report.threads = roster_.threads();
+    report.threads = roster_.threads() + reserved_threads_.load(std::memory_order_relaxed);
     if (report.threads == 0 && has_left_)
         report.threads = 1;  // the last one is past its work, and this join found it still ending
     while_paused([&] {
@@ -445,9 +468,11 @@ bool Executor::secure_thread(bool for_async)
     if (for_async && self != nullptr)
         settle_slot(*self);  // which may be what the others wait for
     const MutexLock lock(mutex_);
+    if (for_async && reserved_ != 0)
+        return secure_reserved(self);
     bool coming = false;
     for_each_worker([&](Worker& worker) {
-        const bool may_take = !for_async || worker.loop_slot || has_free_slot();
+        const bool may_take = !worker.reserved() && (!for_async || worker.loop_slot || has_free_slot());
         coming = coming || (may_take && worker.present && &worker != self && !worker.busy());
     });
     return coming ||
@@ -459,25 +484,38 @@ bool Executor::stop_requested(const Node* node) const
     return (node != nullptr && node->cancel_requested()) || mode() == Mode::canceling;
 }
 
-// A place without a thread, made if need be; null where memory is out. Fewer than max_threads_ are taken.
-Worker* Executor::vacant_place()
+// A place of that kind without a thread, made if need be; null where memory is out. Not all of that kind are taken.
+Worker* Executor::vacant_place(bool reserved)
 {
     const std::uint32_t n = places_.load(std::memory_order_relaxed);
     for (std::uint32_t i = 0; i < n; ++i) {
-        if (!workers_[i]->present)
+        if (!workers_[i]->present && workers_[i]->reserved() == reserved)
             return workers_[i].get();
     }
-    workers_[n].reset(new (std::nothrow) Worker(*this, n, guests_));
+    workers_[n].reset(new (std::nothrow) Worker(*this, n, reserved, guests_));
     if (workers_[n] == nullptr)
         return nullptr;
     places_.store(n + 1, std::memory_order_release);
     return workers_[n].get();
 }
 
+execq_status Executor::start_thread(Worker& worker)
+{
+    worker.present = true;
+    uses_.fetch_add(1, std::memory_order_relaxed);
+    const execq_status status = worker.start();
+    if (status != EXECQ_OK) {
+        worker.present = false;
+        uses_.fetch_sub(1, std::memory_order_relaxed);
+    }
+    started_ += status == EXECQ_OK ? 1 : 0;
+    return status;
+}
+
 // With a token the new thread has the waking bit, which the caller holds and keeps where this fails.
 execq_status Executor::start_worker(bool token, Call call)
 {
-    Worker* worker = vacant_place();
+    Worker* worker = vacant_place(false);
     if (worker == nullptr) {
         note_start(false);
         return EXECQ_ENOMEM;
@@ -485,15 +523,12 @@ execq_status Executor::start_worker(bool token, Call call)
     worker->token = token;
     worker->loop_called = call == Call::loop;
     coming_.fetch_add(worker->loop_called ? 1 : 0, std::memory_order_seq_cst);
-    worker->present = true;
-    uses_.fetch_add(1, std::memory_order_relaxed);
-    const execq_status status = worker->start();
+    const execq_status status = start_thread(*worker);
     if (status == EXECQ_OK) {
         roster_.add_thread();  // not before: submissions rely on a thread that is counted
     } else {
-        uses_.fetch_sub(1, std::memory_order_relaxed);
         coming_.fetch_sub(worker->loop_called ? 1 : 0, std::memory_order_seq_cst);
-        worker->present = worker->token = worker->loop_called = false;
+        worker->token = worker->loop_called = false;
     }
     note_start(status == EXECQ_OK);
     return status;
@@ -541,7 +576,11 @@ void Executor::worker_leaves(Worker& worker)
         join_previous = std::exchange(has_left_, true);
         worker.present = false;
         leaving_ -= std::exchange(worker.leaving, false) ? 1U : 0U;
-        roster_.remove_thread();  // join() reads it without the mutex
+        // join() reads them without the mutex.
+        if (worker.reserved())
+            reserved_threads_.fetch_sub(1, std::memory_order_seq_cst);
+        else
+            roster_.remove_thread();
     }
     // Who submitted to its own queue meanwhile may have counted on this worker.
     StdAtomics::heavy_fence();
@@ -549,7 +588,7 @@ void Executor::worker_leaves(Worker& worker)
         wake_if_wanted();
     if (!loop_inbox_.empty())
         wake_for_loop();
-    futex_wake_all(roster_.futex_word());
+    futex_wake_all(worker.reserved() ? &reserved_threads_ : roster_.futex_word());
     if (join_previous)
         pthread_join(previous, nullptr);
 }

@@ -6,7 +6,8 @@
 // Two counts keep it alive. Handles are the C surface's references: the last one closes (draining). Uses are the
 // handles together, and each thread: the last one frees.
 //
-// executor.cc is its life; schedule.cc is what every task passes through; loop_work.cc is about workers' own loops.
+// executor.cc is its life; schedule.cc is what every task passes through; loop_work.cc is about workers' own loops,
+// reserved.cc about workers that run nothing else; stats.cc tells what all of them do.
 #pragma once
 
 #include <array>
@@ -19,6 +20,7 @@
 #include "base/clock.h"
 #include "base/links.h"
 #include "execq/executor.h"
+#include "execq/stats.h"
 #include "sched/block_pool.h"
 #include "sched/inbox.h"
 #include "sched/item.h"
@@ -38,6 +40,7 @@ struct ExecutorSpec {
     std::int64_t keepalive_ns = 0;  // negative: none
     std::uint32_t loop_workers = 0;
     const execq_uv_table* uv_table = nullptr;  // copied; passes can_own_loops()
+    std::uint32_t reserved_loop_workers = 0;   // of max_threads, where that is given; then no loop_workers
 };
 
 class Executor {
@@ -52,7 +55,7 @@ public:
     execq_status submit(Item item) noexcept
     {
         Worker* worker = Worker::current();
-        if (worker == nullptr || &worker->executor() != this)
+        if (worker == nullptr || worker->own_queue_of() != this)
             return submit_outside(item);
         if (mode() == Mode::canceling || !worker->try_push_own(item)) [[unlikely]]
             return submit_inside_slowly(*worker, item);
@@ -76,6 +79,8 @@ public:
     // left to that), EXECQ_EAGAIN (no thread to go on).
     execq_status join(Deadline deadline);
     void report(execq_shutdown_report& report);
+    // workers and worker_size are the caller's; see execq/stats.h.
+    void stats(execq_stats& stats);
 
     // What was left on the loops of threads that have ended.
     LoopLeftovers leftovers();
@@ -102,6 +107,8 @@ public:
     // ---- for workers ----
     // The next task, with the executor's reference to it; none when the worker is to leave. Sleeps.
     Item next_task(Worker& worker);
+    // The same for one that is reserved for loops.
+    Item next_loop_task(Worker& worker);
     // Runs or cancels a task taken from a queue, unless somebody else did; takes its reference.
     void dispose(Worker& worker, Item item);
     // Runs a task that may still be queued, in a wait of the worker for it, unless somebody else did.
@@ -133,7 +140,8 @@ private:
     void ask_all_open();
     void tell_turnstiles(std::int32_t how);
     execq_status start_waking_worker() EXECQ_REQUIRES(mutex_);
-    Worker* vacant_place() EXECQ_REQUIRES(mutex_);
+    Worker* vacant_place(bool reserved) EXECQ_REQUIRES(mutex_);
+    execq_status start_thread(Worker& worker) EXECQ_REQUIRES(mutex_);
     void note_start(bool started) EXECQ_REQUIRES(mutex_);
     // How many threads a submission may count on: max_threads_ or, for some time after one could not be started, as many
     // as there were then, so that one is tried again when that time is over or a thread has left.
@@ -163,13 +171,14 @@ private:
 
     // ---- own loops (loop_work.cc) ----
     void wake_for_loop();
+    void call_for_loop();
     bool wants_loop_worker() const;
     Worker* idle_for_loop() EXECQ_REQUIRES(mutex_);
     bool has_free_slot() const { return slots_.load(std::memory_order_seq_cst) < loop_workers_; }
     // There is an asynchronous task that the worker may take.
     bool loop_work_for(const Worker& worker) const
     {
-        return !loop_inbox_.empty() && (worker.loop_slot || has_free_slot());
+        return !loop_inbox_.empty() && loop_workers_ != 0 && (worker.loop_slot || has_free_slot());
     }
     bool claim_slot(Worker& worker, bool beyond_limit);
     void give_slot_back(Worker& worker);
@@ -190,6 +199,25 @@ private:
     Watch watch(Worker& worker);
     bool another_is_free(const Worker& worker);
     bool may_take_others(Worker& worker);
+
+    // ---- workers that are reserved for loops (reserved.cc) ----
+    void call_reserved();
+    execq_status start_reserved() EXECQ_REQUIRES(mutex_);
+    execq_status submit_async_reserved(Node& node, bool inside) noexcept;
+    bool secure_reserved(const Worker* self) EXECQ_REQUIRES(mutex_);
+    bool announce_reserved(Worker& worker, bool on_loop);
+    bool get_up_reserved(Worker& worker);
+    void take_off_reserved(Worker& worker) EXECQ_REQUIRES(mutex_);
+    Worker* take_reserved() EXECQ_REQUIRES(mutex_);
+    bool reserved_is_to_leave(const Worker& worker) const { return mode() != Mode::open && !worker.place_used(); }
+    void lie_reserved(Worker& worker);
+    void sleep_reserved_on_loop(Worker& worker, int quiet_ms);
+    void sleep_reserved_apart(Worker& worker);
+
+    // ---- statistics (stats.cc) ----
+    std::uint32_t count_states(execq_stats& stats);
+    void count_queued(execq_stats& stats);
+    static std::uint32_t state_of(const Worker& worker);
 
     // ---- scheduling (schedule.cc) ----
     // What is accepted, from outside, by push(inbox, force).
@@ -253,9 +281,10 @@ private:
     static std::array<IdleStep, 3> idle_steps(std::int64_t keepalive_ns);
 
     const std::string name_;
-    const std::uint32_t max_threads_;
+    const std::uint32_t reserved_;     // workers that run no blocking tasks
+    const std::uint32_t max_threads_;  // beside these
     const std::uint32_t min_threads_;
-    const std::uint32_t loop_workers_;
+    const std::uint32_t loop_workers_;  // 0 where there are reserved ones
     const std::array<IdleStep, 3> idle_steps_;
     const std::uint16_t id_;
     const std::uint64_t serial_;
@@ -296,9 +325,17 @@ private:
     std::uint32_t leaving_ EXECQ_GUARDED_BY(mutex_) = 0;  // threads that left after their keepalive, and still count
     LoopLeftovers leftovers_ EXECQ_GUARDED_BY(mutex_);
     HookList<Turnstile> turnstiles_ EXECQ_GUARDED_BY(mutex_);
+    std::uint64_t started_ EXECQ_GUARDED_BY(mutex_) = 0;  // threads, ever
+    std::uint64_t wakes_ EXECQ_GUARDED_BY(mutex_) = 0;    // of sleepers, ever
+    HookList<Worker> idle_reserved_ EXECQ_GUARDED_BY(mutex_);
     // Each leaving worker joins the one that left before it; the last one is joined by join() or detached.
     bool has_left_ EXECQ_GUARDED_BY(mutex_) = false;
     pthread_t left_ EXECQ_GUARDED_BY(mutex_){};
+
+    // Threads that are reserved for loops, which are not in the roster, and those of them that sleep. Written under mutex_;
+    // read by submissions (see reserved.cc); join() sleeps on the first.
+    std::atomic<std::uint32_t> reserved_threads_{0};
+    std::atomic<std::uint32_t> reserved_sleepers_{0};
 
     // Tasks that are not due yet. The count is written by who accepts them, under mutex_, and by who ends their delay;
     // join() sleeps on it.

@@ -85,6 +85,17 @@ public:
     // A hint that costs producers nothing: tail_ stays in their caches. Right once what was pushed has settled.
     bool seems_empty() const { return filled_.load(std::memory_order::relaxed) == 0; }
 
+    // Empty, and then it also seems so. For consumers that take only what they have seen: the hint is otherwise cleared
+    // by a take() that finds nothing.
+    bool settle_empty()
+    {
+        if (!empty())
+            return false;
+        if (!seems_empty())
+            take(nullptr, 0);
+        return true;
+    }
+
     // Up to n of the oldest, into items; 0 if there are none, none is written yet, or another one is at it.
     std::uint32_t take(Slot* items, std::uint32_t n)
     {
@@ -105,11 +116,42 @@ public:
     template <class Visit>
     void for_each(const Visit& visit)
     {
+        walk([&visit](Item item) {
+            visit(item);
+            return true;
+        });
+    }
+    // How many can be reached now: exact up to `most`, beyond that as if the rest were like these.
+    std::uint64_t count(std::uint64_t most)
+    {
+        std::uint64_t items = 0;
+        const Walk walked = walk([&items, most](Item) { return ++items < most; });
+        const Position words = walked.end - walked.begin;
+        if (items < most || words == 0)
+            return items;
+        const Position left = (tail_.load(std::memory_order::relaxed) >> 1) - walked.end;
+        return items + static_cast<std::uint64_t>(static_cast<double>(items) * static_cast<double>(left) /
+                                                  static_cast<double>(words));
+    }
+
+private:
+    using Position = unsigned long long;  // not the type of a word, which the model tells apart
+
+    struct Walk {
+        Position begin;
+        Position end;
+    };
+    // Visits what can be reached now, as long as visit() answers true.
+    template <class Visit>
+    Walk walk(const Visit& visit)
+    {
         while (!try_lock())
             Atomics::yield();
         const Block* block = head_block_;
         Position at = head_.load(std::memory_order::relaxed);
-        while (block != nullptr) {
+        const Position begin = at;
+        bool goes_on = true;
+        while (block != nullptr && goes_on) {
             if (offset_of(at) == Block::size) {
                 block = block->next.load(std::memory_order::relaxed);
                 ++at;
@@ -119,14 +161,13 @@ public:
             if (word == 0)
                 break;
             if (word != skip)
-                visit_word(word, word_after(*block, at, word), visit);
+                goes_on = visit_word(word, word_after(*block, at, word), visit);
             at += words_of(word);
         }
         unlock();
+        return {begin, at};
     }
 
-private:
-    using Position = unsigned long long;  // not the type of a word, which the model tells apart
     static constexpr Position closed_bit = 1;
     static constexpr Position one_word = 2;  // of tail_
     // A node's address has these bits clear.
@@ -252,19 +293,20 @@ private:
     }
 
     template <class Visit>
-    static void visit_word(std::uintptr_t word, void* env, const Visit& visit)
+    static bool visit_word(std::uintptr_t word, void* env, const Visit& visit)
     {
         Item item;
         item.word = word & ~(is_node(word) ? chain_bit : 0);
         item.env = env;
-        visit(item);
+        bool goes_on = visit(item);
         if (!is_node(word) || (word & chain_bit) == 0)
-            return;
-        for (Link* link = link_of(word)->next.load(std::memory_order::relaxed); link != nullptr;
+            return goes_on;
+        for (Link* link = link_of(word)->next.load(std::memory_order::relaxed); link != nullptr && goes_on;
              link = link->next.load(std::memory_order::relaxed)) {
             item.word = reinterpret_cast<std::uintptr_t>(link) | Item::node_bit;
-            visit(item);
+            goes_on = visit(item);
         }
+        return goes_on;
     }
 
     // Of a push and this, one sees the other: the hint is never wrong for good.

@@ -9,6 +9,7 @@ namespace execq::core {
 void LoopPlace::open(ThreadLoop& loop)
 {
     loop.deliver_for(this);
+    loop.measure(&times_);
     const MutexLock lock(place_mutex_);
     loop_ = &loop;
 }
@@ -21,8 +22,10 @@ void LoopPlace::close()
         loop = loop_;
         loop_ = nullptr;
     }
-    if (loop != nullptr)
-        loop->refuse_deliveries();
+    if (loop == nullptr)
+        return;
+    loop->measure(nullptr);
+    loop->refuse_deliveries();
 }
 
 bool LoopPlace::enter(Node& node)
@@ -31,6 +34,7 @@ bool LoopPlace::enter(Node& node)
     node.note_started();
     const MutexLock lock(place_mutex_);
     (asks_ ? asked_ : open_).push_back(node.place_hook());
+    ++open_count_;
     return !asks_;
 }
 
@@ -39,6 +43,7 @@ void LoopPlace::leave(Node& node)
     {
         const MutexLock lock(place_mutex_);
         open_.remove(node.place_hook());  // of whichever list it is on
+        --open_count_;
     }
     end_use();
 }

@@ -16,12 +16,11 @@
 
 #include "base/annotations.h"
 #include "base/links.h"
+#include "sched/thread_loop.h"
 #include "task/node.h"
 #include "task/registration.h"
 
 namespace execq::core {
-
-class ThreadLoop;
 
 class LoopPlace final : public Port {
 public:
@@ -46,6 +45,14 @@ public:
     void ask_all();
     // Has the thread come out of its sleep in the loop, if it is there or on its way.
     void wake();
+    // How many tasks are open here.
+    std::uint64_t open_count()
+    {
+        const MutexLock lock(place_mutex_);
+        return open_count_;
+    }
+    // Added to by the thread that has the place.
+    const LoopTimes& times() const { return times_; }
     // Visits the tasks that are open here, under the place's mutex.
     template <class Visit>
     void for_each(const Visit& visit)
@@ -82,6 +89,8 @@ private:
     bool asks_ EXECQ_GUARDED_BY(place_mutex_) = false;
     HookList<Hook> open_ EXECQ_GUARDED_BY(place_mutex_);
     HookList<Hook> asked_ EXECQ_GUARDED_BY(place_mutex_);  // or failed
+    std::uint64_t open_count_ EXECQ_GUARDED_BY(place_mutex_) = 0;
+    LoopTimes times_;
 };
 
 }  // namespace execq::core

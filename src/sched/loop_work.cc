@@ -65,7 +65,16 @@ Worker* Executor::idle_for_loop()
     return best;
 }
 
+// For who has seen an asynchronous task.
 void Executor::wake_for_loop()
+{
+    if (reserved_ != 0)
+        call_reserved();
+    else
+        call_for_loop();
+}
+
+void Executor::call_for_loop()
 {
     if (!wants_loop_worker() || !roster_.may_wake(thread_limit()))
         return;
@@ -76,6 +85,7 @@ void Executor::wake_for_loop()
         if (called != nullptr) {
             take_off_idle(*called);
             called->loop_called = true;
+            ++wakes_;
             coming_.fetch_add(1, std::memory_order_seq_cst);
         } else if (wants_loop_worker() && roster_.threads() < thread_limit() && !loop_inbox_.empty()) {
             start_worker(false, Call::loop);  // if it cannot be started, those that are there will look
@@ -119,7 +129,7 @@ void Executor::settle_slot(Worker& worker)
 // One at a time, as they cannot be taken from a worker again.
 Item Executor::take_loop_task(Worker& worker)
 {
-    if (loop_inbox_.empty() || !claim_slot(worker, false))
+    if (loop_workers_ == 0 || loop_inbox_.settle_empty() || !claim_slot(worker, false))
         return {};
     Slot slot;
     return loop_inbox_.take(&slot, 1) != 0 ? slot.get() : Item{};
@@ -168,6 +178,7 @@ void Executor::start_async(Worker& worker, Node& node)
     }
     if (!worker.place()->enter(node))
         node.request_cancel(EXECQ_REASON_SHUTDOWN);
+    loop->note_work();
     run_start(node, *worker.place(), loop->loop());
 }
 
@@ -177,7 +188,8 @@ void Executor::start_async_here(Worker& worker, Node& node)
     if (mode() == Mode::canceling) {
         (void)cancel_unstarted(node, EXECQ_REASON_SHUTDOWN);
     } else if (start_waiting(node)) {
-        claim_slot(worker, true);
+        if (!worker.reserved())
+            claim_slot(worker, true);
         node.retain();
         start_async(worker, node);
     }
@@ -204,8 +216,8 @@ bool Executor::another_is_free(const Worker& worker)
     const MutexLock lock(mutex_);
     bool free = false;
     for_each_worker([&](const Worker& other) {
-        free = free || (&other != &worker && other.present && !other.idle && !other.leaving && !other.loop_slot &&
-                        !other.busy());
+        free = free || (&other != &worker && !other.reserved() && other.present && !other.idle && !other.leaving &&
+                        !other.loop_slot && !other.busy());
     });
     return free;
 }
@@ -222,7 +234,13 @@ bool Executor::may_take_others(Worker& worker)
 
 void Executor::turn_loop(Worker& worker)
 {
-    if (worker.loop() == nullptr || !drives(worker) || now_ns() - worker.turns.looped_ns < loop_turn_ns)
+    if (worker.loop() == nullptr)
+        return;
+    if (!drives(worker)) {
+        worker.loop()->note_rest();
+        return;
+    }
+    if (now_ns() - worker.turns.looped_ns < loop_turn_ns)
         return;
     worker.loop()->run_nowait();
     worker.turns.looped_ns = now_ns();

@@ -104,7 +104,11 @@ execq_status Executor::wake_inside() noexcept
 
 execq_status Executor::submit_outside(Item item) noexcept
 {
-    return submit_by([item](TaskInbox& inbox) { return inbox.push(item); });
+    const execq_status status = submit_by([item](TaskInbox& inbox) { return inbox.push(item); });
+    // Who is reserved for loops has no queue of its own.
+    if (status == EXECQ_ECLOSED && mode() == Mode::draining && worker_of(*this) != nullptr) [[unlikely]]
+        return submit_by([item](TaskInbox& inbox) { return inbox.push(item, true); });
+    return status;
 }
 
 template <class Push>
@@ -129,7 +133,7 @@ template <class Push>
 execq_status Executor::submit_first(const Push& push, bool& submitted, bool turn)
 {
     const MutexLock lock(mutex_);
-    if (mode() != Mode::open && !turn)
+    if (mode() != Mode::open && !turn && !(mode() == Mode::draining && worker_of(*this) != nullptr))
         return EXECQ_ECLOSED;
     if (roster_.threads() != 0)
         return EXECQ_OK;
@@ -142,7 +146,8 @@ execq_status Executor::submit_first(const Push& push, bool& submitted, bool turn
 
 execq_status Executor::submit_turn(Turnstile& turnstile) noexcept
 {
-    if (Worker* worker = worker_of(*this))
+    Worker* worker = worker_of(*this);
+    if (worker != nullptr && !worker->reserved())
         return push_inside(*worker, Item(turnstile));
     bool submitted = false;
     const auto push = [&](TaskInbox& inbox) { return inbox.push(Item(turnstile), true); };
@@ -171,6 +176,8 @@ execq_status Executor::submit_async(Node& node) noexcept
     const bool inside = worker_of(*this) != nullptr;
     if (inside && mode() == Mode::canceling)
         return EXECQ_ECLOSED;
+    if (reserved_ != 0)
+        return submit_async_reserved(node, inside);
     const auto push = [&] { return loop_inbox_.push(Item(node), inside); };
     bool submitted = false;
     if (roster_.threads() == 0) [[unlikely]] {
@@ -181,6 +188,24 @@ execq_status Executor::submit_async(Node& node) noexcept
     const execq_status status = status_of(push());
     if (status == EXECQ_OK)
         wake_for_loop();
+    return status;
+}
+
+// As submit_first(): nothing must be accepted before there is a thread for it. One that is reserved stays until the close.
+execq_status Executor::submit_async_reserved(Node& node, bool inside) noexcept
+{
+    if (reserved_threads_.load(std::memory_order_acquire) == 0) [[unlikely]] {
+        const MutexLock lock(mutex_);
+        if (mode() != Mode::open && !(mode() == Mode::draining && inside))
+            return EXECQ_ECLOSED;
+        if (reserved_threads_.load(std::memory_order_relaxed) == 0) {
+            const execq_status status = start_reserved();
+            return status == EXECQ_OK ? status_of(loop_inbox_.push(Item(node), inside)) : status;
+        }
+    }
+    const execq_status status = status_of(loop_inbox_.push(Item(node), inside));
+    if (status == EXECQ_OK)
+        call_reserved();
     return status;
 }
 
@@ -251,8 +276,10 @@ void Executor::wake_one()
 Worker* Executor::take_idle()
 {
     Worker* worker = idle_.front();
-    if (worker != nullptr)
+    if (worker != nullptr) {
         take_off_idle(*worker);
+        ++wakes_;
+    }
     return worker;
 }
 
@@ -366,8 +393,14 @@ inline void Executor::note_found(Worker& worker)
     }
 }
 
-// The same for who has a loop to look after.
-Item Executor::find_beside_loop(Worker& worker) { return find_task(worker); }
+// The same for who has a loop to look after, which a blocking task holds up.
+Item Executor::find_beside_loop(Worker& worker)
+{
+    const Item item = find_task(worker);
+    if (item && (item.plain() || !item.node().async()))
+        worker.count_loop_delay();
+    return item;
+}
 
 // Now and then, before a worker's newest: in turn what others wait for, and its own oldest.
 Item Executor::take_turn(Worker& worker)
@@ -463,7 +496,10 @@ Item Executor::steal_from(Worker& worker, Worker& victim, std::uint32_t share)
 {
     std::array<Slot, Worker::Batch::capacity> items;
     const std::uint32_t n = victim.steal(items.data(), share);
-    return n != 0 ? keep_rest(worker, items.data(), n) : Item{};
+    if (n == 0)
+        return {};
+    worker.count_steal();
+    return keep_rest(worker, items.data(), n);
 }
 
 // While inboxes never run dry, what waits behind a blocked task would not be stolen: so each worker watches the others'

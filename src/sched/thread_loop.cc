@@ -30,6 +30,7 @@ namespace {
 constexpr std::size_t alignment = alignof(std::max_align_t);
 constexpr std::int64_t ns_per_ms = 1'000'000;
 constexpr std::int64_t longest_ms = std::numeric_limits<std::int64_t>::max();
+constexpr std::int64_t slept_ns = 2'000;  // what ends sooner was no sleep
 // Close callbacks may close further handles; a handle may also stay closing until a thread of libuv's is done with it.
 constexpr int closing_turns = 16;
 
@@ -335,21 +336,62 @@ void ThreadLoop::run_nowait()
 void ThreadLoop::run(int mode)
 {
     torn_ = true;
-    uv_.run(loop_, static_cast<std::uint32_t>(mode));
+    if (times_ == nullptr)
+        uv_.run(loop_, static_cast<std::uint32_t>(mode));
+    else
+        run_measured(mode);
     torn_ = false;
+}
+
+// ---- how late it is run ----
+
+void ThreadLoop::measure(LoopTimes* times)
+{
+    times_ = times;
+    idle_ns_ = unknown;
+}
+
+void ThreadLoop::run_measured(int mode)
+{
+    const std::int64_t begin = now_ns();
+    if (idle_ns_ != unknown)
+        times_->lag.add(begin - idle_ns_);
+    uv_.run(loop_, static_cast<std::uint32_t>(mode));
+    idle_ns_ = now_ns();
+    if (mode == UV_RUN_NOWAIT)  // others sleep
+        times_->turn.add(idle_ns_ - begin);
+}
+
+// Where the descriptors were ready at once, they may have been so since the last turn.
+void ThreadLoop::note_sleep(std::int64_t began_ns)
+{
+    const std::int64_t now = now_ns();
+    if (now - began_ns < slept_ns)
+        return;
+    idle_ns_ = std::min(now, timer_ns_);
+    const std::int64_t woken = woken_ns_.load(std::memory_order_relaxed);
+    if (woken >= began_ns)
+        idle_ns_ = std::min(idle_ns_, woken);
 }
 
 int ThreadLoop::quiet_ms()
 {
     const Run scope(*this);
+    const std::int64_t now_ms = times_ != nullptr ? now_ns() / ns_per_ms : 0;
     uv_.update_time(loop_);
-    return uv_.backend_timeout(loop_);
+    const int next_ms = uv_.backend_timeout(loop_);
+    timer_ns_ = next_ms > 0 ? (now_ms + next_ms) * ns_per_ms : std::numeric_limits<std::int64_t>::max();
+    return next_ms;
 }
 
-bool ThreadLoop::sleep(int timeout_ms) const
+bool ThreadLoop::sleep(int timeout_ms)
 {
+    const std::int64_t begin = times_ != nullptr ? now_ns() : 0;
     pollfd events{uv_.backend_fd(loop_), POLLIN, 0};
-    return poll(&events, 1, timeout_ms) != 0;
+    const bool ready = poll(&events, 1, timeout_ms) != 0;
+    if (times_ != nullptr)
+        note_sleep(begin);
+    return ready;
 }
 
 bool ThreadLoop::alive()

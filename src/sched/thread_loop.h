@@ -10,15 +10,21 @@
 // Our own handles, an async for wakes and a timer for deadlines, are unreferenced, so that alive() speaks of the user's
 // work alone; while we run the loop the async is referenced, as uv_run would not wait for anything otherwise.
 //
+// How late it is run. Once measure() was called, each turn counts for how long it was kept from beginning, and how long it
+// lasts: idle_ns_ is the last moment at which the loop had what it needed, as far as is known: the end of the last turn,
+// or what ended the last sleep. What that is worth is said in execq/stats.h.
+//
 // Its end. Only a loop without any work left is closed. One that still has handles is never closed by force, as they
 // are the user's memory: at the end of its thread it is counted, put on a list, and stays as it is.
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <sys/types.h>
 
 #include "base/clock.h"
+#include "base/histogram.h"
 #include "base/mailbox.h"
 #include "execq/loop.h"
 #include "execq/status.h"
@@ -34,6 +40,12 @@ struct LoopLeftovers {
 
     std::uint32_t total_handles() const;
     void add(const LoopLeftovers& other);
+};
+
+// How late a loop is run, and for how long.
+struct LoopTimes {
+    Histogram lag;
+    Histogram turn;
 };
 
 class ThreadLoop {
@@ -59,13 +71,13 @@ public:
     // Ends a run_once() that blocks, or the next one.
     void wake()
     {
-        mailbox_.poke([this] { uv_.async_send(async_); });
+        mailbox_.poke([this] { send(); });
     }
 
     // Has the registration run on the loop's thread, wherever that runs the loop.
     bool post(Registration& registration)
     {
-        return mailbox_.post(registration, [this] { uv_.async_send(async_); });
+        return mailbox_.post(registration, [this] { send(); });
     }
 
     // ---- its thread only ----
@@ -95,7 +107,17 @@ public:
     int quiet_ms();
     // Until something is ready to happen on the loop, or it is woken (true), or that time is over. Runs nothing: no
     // callback is inside.
-    bool sleep(int timeout_ms) const;
+    bool sleep(int timeout_ms);
+    // From now on each turn adds to these, which live as long as this; null: no more.
+    void measure(LoopTimes* times);
+    // Work begins on the loop, if it had none.
+    void note_work()
+    {
+        if (times_ != nullptr && idle_ns_ == unknown)
+            idle_ns_ = now_ns();
+    }
+    // There is nothing to do on the loop, and nobody runs it: what comes is not late.
+    void note_rest() { idle_ns_ = unknown; }
     // The user has work on it: active handles that are referenced, handles that are closing, requests.
     bool alive();
     // The same for a run of ours only.
@@ -112,6 +134,13 @@ private:
 
     execq_status init();
     execq_status init_loop();
+    void send()
+    {
+        woken_ns_.store(now_ns(), std::memory_order_relaxed);
+        uv_.async_send(async_);
+    }
+    void run_measured(int mode);
+    void note_sleep(std::int64_t began_ns);
     static void on_wake(uv_async_s* async);
     static void on_timer(uv_timer_s* timer);
     uv_handle_s* async_handle() const { return reinterpret_cast<uv_handle_s*>(async_); }
@@ -143,6 +172,14 @@ private:
     bool torn_ = false;                  // uv_run has begun and did not return: a callback may end the thread in it
     bool marked_ = false;                // by the user, at some time since nobody was known to run it
     ThreadLoop* left_before_ = nullptr;  // the list of loops that were left
+
+    // See the top of the file; the thread's own but for woken_ns_, which who wakes the loop writes and the thread reads.
+    // Relaxed: a figure, which may be missed.
+    static constexpr std::int64_t unknown = 0;
+    LoopTimes* times_ = nullptr;
+    std::int64_t idle_ns_ = unknown;
+    std::int64_t timer_ns_ = 0;  // when the next timer is due, as of the last quiet_ms()
+    std::atomic<std::int64_t> woken_ns_{0};
 };
 
 }  // namespace execq::core

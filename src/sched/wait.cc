@@ -37,7 +37,7 @@ bool inside_any_callback(const Worker& worker)
 
 bool may_run_here(Worker& worker, const Node& node, Deadline deadline)
 {
-    return deadline.never() && !node.async() && queued_here(worker, node) && node.due() &&
+    return deadline.never() && !node.async() && !worker.reserved() && queued_here(worker, node) && node.due() &&
            !inside_any_callback(worker) && has_stack_for_another(worker);
 }
 

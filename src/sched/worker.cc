@@ -110,6 +110,11 @@ void* Worker::thread_main(void* argument)
 void Worker::work()
 {
     executor_.enter(*this);
+    if (reserved()) {
+        while (const Item item = executor_.next_loop_task(*this))
+            executor_.dispose(*this, item);
+        return;
+    }
     while (const Item item = executor_.next_task(*this))
         executor_.dispose(*this, item);
 }

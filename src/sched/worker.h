@@ -41,8 +41,8 @@ public:
     using Own = TaskDeque<256>;
 
     // The workers of an executor share the mutex of those who look into them.
-    Worker(Executor& executor, std::uint32_t number, Mutex& guests)
-        : executor_(executor), number_(number), lock_(guests)
+    Worker(Executor& executor, std::uint32_t number, bool reserved, Mutex& guests)
+        : executor_(executor), own_queue_of_(reserved ? nullptr : &executor), number_(number), lock_(guests)
     {}
     ~Worker();
 
@@ -57,6 +57,9 @@ public:
     static bool serves(std::uint64_t serial) { return this_thread.served == serial; }
 
     Executor& executor() const { return executor_; }
+    // Whose tasks may wait here, and run here: null for who is reserved for loops.
+    const Executor* own_queue_of() const { return own_queue_of_; }
+    bool reserved() const { return own_queue_of_ == nullptr; }
     std::uint32_t number() const { return number_; }
     Parker& parker() { return parker_; }
 
@@ -64,11 +67,11 @@ public:
     void wake();
 
     // ---- its own loop ----
-    // This worker's thread only; null: it has none.
-    ThreadLoop* loop() const { return loop_; }
+    // Null: it has none. This worker's thread only; others may see whether there is one.
+    ThreadLoop* loop() const { return loop_.load(std::memory_order_relaxed); }
     void note_loop(ThreadLoop* loop)
     {
-        loop_ = loop;
+        loop_.store(loop, std::memory_order_relaxed);
         attends = loop != nullptr;
     }
     // Any thread. Null until a task needs it, then it stays.
@@ -152,6 +155,14 @@ public:
         return n;
     }
 
+    // For statistics: written by this worker's thread, read by any.
+    std::uint64_t steals() const { return steals_.load(std::memory_order_relaxed); }
+    void count_steal() { steals_.store(steals() + 1, std::memory_order_relaxed); }
+    std::uint64_t loop_delays() const { return loop_delays_.load(std::memory_order_relaxed); }
+    void count_loop_delay() { loop_delays_.store(loop_delays() + 1, std::memory_order_relaxed); }
+    // A hint: a task runs here, or waits here for another one.
+    bool in_task() const { return top_.load(std::memory_order_relaxed) != nullptr; }
+
     // ---- this worker's thread only ----
     // Runs a task that the caller has started, to its end.
     void run(Node& node, Node::Start start, Reference reference);
@@ -159,7 +170,6 @@ public:
     void run_plain(execq_fn fn, void* env);
     // What execq_fail says of the running task.
     void say_failure(std::int32_t code, const char* message);
-    bool in_task() const { return top_.load(std::memory_order_relaxed) != nullptr; }
     bool is_running(const Node& node) const;
     Node* top_node() const;
     const Frame* top_frame() const { return top_.load(std::memory_order_relaxed); }
@@ -222,7 +232,7 @@ public:
 
     // ---- the executor's, under its mutex ----
     bool present = false;      // a thread has the place
-    bool idle = false;         // on the idle list
+    bool idle = false;         // on the idle list, or that of the reserved
     bool napping = false;      // and will look by itself within a moment
     bool leaving = false;      // its keepalive is over
     bool on_loop = false;      // it sleeps, or slept last, in its loop
@@ -266,8 +276,9 @@ private:
     void name_thread() const;
 
     Executor& executor_;
+    const Executor* const own_queue_of_;
     const std::uint32_t number_;
-    ThreadLoop* loop_ = nullptr;
+    std::atomic<ThreadLoop*> loop_{nullptr};
     // Written once, by this worker's thread under the executor's mutex. Owned, but it may outlive this.
     std::atomic<LoopPlace*> place_{nullptr};
     const std::byte* stack_bottom_ = nullptr;  // the lowest usable address; set by the thread itself
@@ -282,6 +293,8 @@ private:
     BiasedLock<> lock_;
     std::atomic<std::uint32_t> fetches_{0};
     std::atomic<std::uint32_t> watched_{0};  // how many had been taken from the batch when somebody last looked
+    std::atomic<std::uint64_t> steals_{0};
+    std::atomic<std::uint64_t> loop_delays_{0};
     Parker parker_;
     // Written by the worker's thread, read by others that are about to wait.
     std::atomic<std::uint32_t> waits_{0};

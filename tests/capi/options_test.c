@@ -300,6 +300,16 @@ static void a_uv_table_follows_the_rules(void **state)
     check_grown(read_uv_table, &table, offsetof(execq_uv_table, timer_size), sizeof table.known, 0);
 }
 
+static execq_status read_stats(void *stats) { return execq_executor_stats(executor, stats); }
+
+static void stats_follow_the_rules(void **state)
+{
+    (void)state;
+    GROWN(execq_stats) stats = {.bytes = {0}};
+    stats.known = (execq_stats)EXECQ_STATS_INIT;
+    check_rules(read_stats, &stats, sizeof stats.known, 0);
+}
+
 static int open_all(void **state)
 {
     (void)state;
@@ -329,6 +339,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_shutdown_report_follows_the_rules, open_all, close_all),
         cmocka_unit_test_setup_teardown(a_rejected_report_is_not_written, open_all, close_all),
         cmocka_unit_test_setup_teardown(a_uv_table_follows_the_rules, open_all, close_all),
+        cmocka_unit_test_setup_teardown(stats_follow_the_rules, open_all, close_all),
     };
     return cmocka_run_group_tests_name("capi.options", tests, NULL, NULL);
 }

@@ -27,7 +27,7 @@ SymbolFn = ctypes.CFUNCTYPE(c_void_p, c_void_p, c_char_p)
 class ExecutorOptions(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("name", c_char_p), ("max_threads", c_uint32),
                 ("min_threads", c_uint32), ("keepalive_ns", c_int64), ("loop_workers", c_uint32),
-                ("reserved", c_uint32), ("uv_table", c_void_p)]
+                ("reserved_loop_workers", c_uint32), ("uv_table", c_void_p)]
 
 
 class TaskOptions(ctypes.Structure):
@@ -53,6 +53,24 @@ class ShutdownReport(ctypes.Structure):
                 ("queued", c_uint64), ("threads", c_uint64), ("left_loops", c_uint64), ("left_handles", c_uint64)]
 
 
+class Latency(ctypes.Structure):
+    _fields_ = [("count", c_uint64), ("p50_ns", c_int64), ("p99_ns", c_int64), ("max_ns", c_int64)]
+
+
+class WorkerStats(ctypes.Structure):
+    _fields_ = [("number", c_uint32), ("state", c_uint32), ("has_loop", c_uint32), ("reserved_for_loops", c_uint32),
+                ("async_open", c_uint64), ("loop_delays", c_uint64), ("loop_lag", Latency), ("loop_turn", Latency)]
+
+
+class Stats(ctypes.Structure):
+    _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("workers", POINTER(WorkerStats)),
+                ("workers_max", c_uint64), ("worker_size", c_uint32), ("reserved", c_uint32)] + [
+                    (name, c_uint64) for name in (
+                        "workers_count", "workers_total", "threads", "idle", "running", "threads_max", "queued",
+                        "queued_async", "delayed", "loops", "async_open", "threads_started", "wakes", "steals",
+                        "loop_delays")] + [("loop_lag", Latency), ("loop_turn", Latency)]
+
+
 class UvTable(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("version", c_uint32), ("reserved", c_uint32),
                 ("identity", c_void_p), ("loop_size", c_uint64), ("async_size", c_uint64)] + [
@@ -70,6 +88,9 @@ STRUCTS = {
     b"execq_running_task": RunningTask,
     b"execq_shutdown_report": ShutdownReport,
     b"execq_uv_table": UvTable,
+    b"execq_latency": Latency,
+    b"execq_worker_stats": WorkerStats,
+    b"execq_stats": Stats,
 }
 
 # name: result, then parameters. Functions are passed as bare addresses, so that None is NULL and no thunk is between.

@@ -129,6 +129,9 @@ uint64_t helper_sizeof(const char *type)
         {"execq_shutdown_report", sizeof(execq_shutdown_report)},
         {"execq_task_options", sizeof(execq_task_options)},
         {"execq_uv_table", sizeof(execq_uv_table)},
+        {"execq_latency", sizeof(execq_latency)},
+        {"execq_worker_stats", sizeof(execq_worker_stats)},
+        {"execq_stats", sizeof(execq_stats)},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         if (strcmp(sizes[i].name, type) == 0) {

@@ -26,7 +26,8 @@ while (FIB.length < 31) FIB.push(FIB.at(-1) + FIB.at(-2));
 const STRUCTS = {
     execq_executor_options: koffi.struct('execq_executor_options', {
         struct_size: 'uint32_t', flags: 'uint32_t', name: 'const char *', max_threads: 'uint32_t',
-        min_threads: 'uint32_t', keepalive_ns: 'int64_t', loop_workers: 'uint32_t', reserved: 'uint32_t', uv_table: 'void *',
+        min_threads: 'uint32_t', keepalive_ns: 'int64_t', loop_workers: 'uint32_t',
+        reserved_loop_workers: 'uint32_t', uv_table: 'void *',
     }),
     execq_task_options: koffi.struct('execq_task_options', {
         struct_size: 'uint32_t', flags: 'uint32_t', drop: 'void *', drop_result: 'void *', name: 'const char *',

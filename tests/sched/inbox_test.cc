@@ -210,6 +210,52 @@ TEST(Inbox, SeemsEmptyOnceSomebodyHasFoundItSo)
     EXPECT_TRUE(box.inbox.seems_empty());
 }
 
+TEST(Inbox, SeemsEmptyToWhoOnlyTakesWhatItHasSeen)
+{
+    Box box;
+    Slot slot;
+    EXPECT_TRUE(box.inbox.settle_empty());
+    EXPECT_TRUE(box.push(0));
+    EXPECT_FALSE(box.inbox.settle_empty());
+    EXPECT_EQ(box.inbox.take(&slot, 1), 1U);
+    EXPECT_FALSE(box.inbox.seems_empty());
+    EXPECT_TRUE(box.inbox.settle_empty());
+    EXPECT_TRUE(box.inbox.seems_empty());
+    EXPECT_TRUE(box.push(1));
+    EXPECT_FALSE(box.inbox.seems_empty());
+    EXPECT_EQ(box.inbox.take(&slot, 1), 1U);
+}
+
+TEST(Inbox, CountsWhatItHolds)
+{
+    Box box;
+    EXPECT_EQ(box.inbox.count(10), 0U);
+    for (std::size_t i = 0; i < 6; ++i)
+        EXPECT_TRUE(i % 2 == 0 ? box.push(i) : box.push_plain(i));
+    EXPECT_TRUE(box.push_chain(6, 9));
+    EXPECT_EQ(box.inbox.count(11), 10U);
+    EXPECT_EQ(box.inbox.count(10), 10U) << "all that there is";
+    EXPECT_EQ(box.inbox.count(8), 8U) << "of a chain only what was seen";
+    EXPECT_EQ(box.take(4).size(), 4U);
+    EXPECT_EQ(box.inbox.count(10), 6U);
+    EXPECT_EQ(box.take(10).size(), 6U);
+    EXPECT_EQ(box.inbox.count(10), 0U);
+}
+
+TEST(Inbox, EstimatesWhatIsBeyondWhatItCounts)
+{
+    for (const bool plain : {false, true}) {
+        Box box;
+        for (std::size_t i = 0; i < 24; ++i)
+            EXPECT_TRUE(plain ? box.push_plain(i) : box.push(i));
+        EXPECT_EQ(box.inbox.count(100), 24U);
+        const std::uint64_t estimate = box.inbox.count(12);
+        EXPECT_GE(estimate, 21U);
+        EXPECT_LE(estimate, 27U);
+        EXPECT_EQ(box.take(24).size(), 24U);
+    }
+}
+
 TEST(Inbox, GivesNoMoreThanIsAskedFor)
 {
     Box box;

@@ -729,4 +729,141 @@ TEST(ThreadLoop, OfAWorkerThatIsLeftIsCountedByItsExecutor)
     EXPECT_EQ(left.total_handles(), 3U);
 }
 
+// ---- how late it is run ----
+
+HistogramSum sum_of(const Histogram& histogram)
+{
+    HistogramSum sum;
+    histogram.add_to(sum);
+    return sum;
+}
+
+constexpr std::int64_t a_while_ns = 3'000'000;
+
+void pass(std::int64_t ns)
+{
+    const std::int64_t end = now_ns() + ns;
+    while (now_ns() < end) {
+    }
+}
+
+class Measured : public testing::Test {
+protected:
+    Measured() { loop.measure(&times); }
+    ~Measured() override { close_loop(); }
+    std::int64_t latest() const { return sum_of(times.lag).max(); }
+    std::uint64_t turns() const { return sum_of(times.lag).count(); }
+
+    LoopTimes times;
+    ThreadLoop& loop = open_loop();
+};
+
+TEST_F(Measured, ATurnIsLateByWhatCameBetweenItAndTheOneBefore)
+{
+    loop.note_work();
+    loop.run_nowait();
+    const std::int64_t before = now_ns();
+    loop.run_nowait();
+    pass(a_while_ns);
+    loop.run_nowait();
+    EXPECT_EQ(turns(), 3U);
+    EXPECT_GE(latest(), a_while_ns);
+    EXPECT_LE(latest(), now_ns() - before);
+    EXPECT_EQ(sum_of(times.turn).count(), 3U);
+}
+
+TEST_F(Measured, ALoopWithoutWorkIsNotLate)
+{
+    loop.run_nowait();
+    EXPECT_EQ(turns(), 0U) << "since when is not known";
+    loop.note_rest();
+    pass(a_while_ns);
+    loop.run_nowait();
+    EXPECT_EQ(turns(), 0U);
+    loop.note_work();
+    loop.note_rest();
+    const std::int64_t begin = now_ns();
+    loop.note_work();
+    pass(a_while_ns);
+    loop.note_work();  // it has some already
+    loop.run_nowait();
+    EXPECT_EQ(turns(), 1U);
+    EXPECT_GE(latest(), a_while_ns);
+    EXPECT_LE(latest(), now_ns() - begin);
+}
+
+TEST_F(Measured, CallbacksCountAsTheTurnAndNotAsLate)
+{
+    Ticker ticker;
+    ticker.start(loop, 0);
+    static std::int64_t callback_end = 0;
+    ticker.act = [](Ticker&) {
+        pass(a_while_ns);
+        callback_end = now_ns();
+    };
+    loop.note_work();
+    loop.run_nowait();
+    EXPECT_EQ(ticker.ticks, 1);
+    EXPECT_GE(sum_of(times.turn).max(), a_while_ns);
+    const std::int64_t before = latest();
+    loop.run_nowait();
+    EXPECT_LE(latest(), std::max(before, now_ns() - callback_end));
+    uv_close(ticker.handle(), nullptr);
+    loop.run_nowait();
+}
+
+TEST_F(Measured, AWakeUpOfASleeperCountsFromWhenItWasSent)
+{
+    loop.note_work();
+    loop.run_nowait();
+    std::int64_t sent_after = 0;
+    std::int64_t sent_before = 0;
+    std::thread waker([&] {
+        pass(a_while_ns);
+        sent_after = now_ns();
+        loop.wake();
+        sent_before = now_ns();
+    });
+    EXPECT_TRUE(loop.sleep(loop.quiet_ms()));
+    waker.join();
+    pass(a_while_ns);
+    const std::int64_t earliest = now_ns() - sent_before;
+    const std::uint64_t before = turns();
+    loop.run_nowait();
+    EXPECT_EQ(turns(), before + 1);
+    EXPECT_GE(latest(), earliest);
+    EXPECT_LE(latest(), now_ns() - sent_after);
+}
+
+TEST_F(Measured, ATimerCountsFromWhenItWasDue)
+{
+    Ticker ticker;
+    ticker.start(loop, 5);
+    loop.note_work();
+    loop.run_nowait();
+    const std::int64_t begin = now_ns();
+    while (const int quiet_ms = loop.quiet_ms())
+        loop.sleep(quiet_ms);
+    pass(a_while_ns);
+    loop.run_nowait();
+    EXPECT_EQ(ticker.ticks, 1);
+    EXPECT_GE(latest(), a_while_ns);
+    EXPECT_LE(latest(), now_ns() - begin);
+    uv_close(ticker.handle(), nullptr);
+    loop.run_nowait();
+}
+
+TEST_F(Measured, NothingIsCountedAnyMoreOnceItIsOver)
+{
+    loop.note_work();
+    loop.run_nowait();
+    loop.measure(nullptr);
+    loop.note_work();
+    loop.run_nowait();
+    loop.wake();
+    loop.run_once();
+    EXPECT_EQ(turns(), 1U);
+    EXPECT_EQ(sum_of(times.turn).count(), 1U);
+}
+
 }  // namespace

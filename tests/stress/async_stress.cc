@@ -81,7 +81,8 @@ void start(execq_promise* promise, uv_loop_t* loop, void* env)
 void prepare(std::size_t round)
 {
     execq_executor_options options = EXECQ_EXECUTOR_OPTIONS_INIT;
-    options.max_threads = 1 + static_cast<std::uint32_t>(round % 3);
+    options.reserved_loop_workers = static_cast<std::uint32_t>(round / 3 % 3);
+    options.max_threads = 1 + static_cast<std::uint32_t>(round % 3) + options.reserved_loop_workers;
     CHECK(execq_executor_new(&options, &executor) == EXECQ_OK);
     execq_task_options with_drop = EXECQ_TASK_OPTIONS_INIT;
     with_drop.drop = [](void* env) { count(static_cast<Task*>(env)->drops); };

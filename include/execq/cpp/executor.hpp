@@ -9,6 +9,7 @@
 #include <exception>
 #include <execq/cpp/block.hpp>
 #include <execq/cpp/future.hpp>
+#include <execq/cpp/stats.hpp>
 #include <functional>
 #include <optional>
 #include <string>
@@ -25,6 +26,8 @@ struct executor_options {
     std::uint32_t max_threads = 0;
     std::uint32_t min_threads = 0;
     std::chrono::nanoseconds keepalive{0};
+    std::uint32_t loop_workers = 0;
+    std::uint32_t reserved_loop_workers = 0;
 };
 
 // As execq_task_options: what is left for C++ to choose.
@@ -134,6 +137,8 @@ public:
         options.max_threads = chosen.max_threads;
         options.min_threads = chosen.min_threads;
         options.keepalive_ns = chosen.keepalive.count();
+        options.loop_workers = chosen.loop_workers;
+        options.reserved_loop_workers = chosen.reserved_loop_workers;
         execq_executor* made = nullptr;
         detail::check(execq_executor_new(&options, &made));
         handle_ = detail::executor_handle(made);
@@ -183,6 +188,9 @@ public:
     {
         return join_until_ns(detail::to_ns(timeout), report);
     }
+
+    // What it does now and did so far. Errors: as execq_executor_stats, std::bad_alloc.
+    executor_stats stats() const { return detail::stats_of(native()); }
 
     execq_executor* native() const noexcept { return handle_.get(); }
 
