@@ -25,7 +25,8 @@ EXECQ_API execq_status execq_sleep(int64_t duration_ns, execq_future **out);
 
 /* From where the period of a series is counted. */
 enum {
-    EXECQ_FIXED_RATE = 1, /* from when the run before was due: each is due a multiple of the period after the first. Times
+    EXECQ_FIXED_RATE =
+        1, /* from when the run before was due: each is due a multiple of the period after the first. Times
                              that have passed when a run ends are left out; no run makes up for them */
     EXECQ_FIXED_DELAY = 2 /* from when the run before ended */
 };

@@ -182,10 +182,7 @@ public:
     }
     // Winner of try_start() only, after the body: the same, unless the task is a series that goes on (true), whose value
     // is dropped instead.
-    [[nodiscard]] bool end_run(std::int32_t code, void* value)
-    {
-        return extended() && end_extended_run(code, value);
-    }
+    [[nodiscard]] bool end_run(std::int32_t code, void* value) { return extended() && end_extended_run(code, value); }
     // Winner of try_start() only, between two runs of a series, under the timekeeper's mutex. False: it was asked to stop.
     [[nodiscard]] bool try_rest();
 

@@ -22,8 +22,8 @@ struct TaskTimes {
     std::int64_t due_ns = 0;                       // does not start before; 0: at once
     std::int64_t start_by_ns = TimerWheel::never;  // is canceled if it has not started by then
     std::int64_t end_by_ns = TimerWheel::never;    // is canceled, or asked to stop
-    std::int64_t period_ns = 0;                    // of a series, which is due for the first time at due_ns; 0: runs once
-    bool fixed_delay = false;                      // the period is from the end of a run, not from start to start
+    std::int64_t period_ns = 0;  // of a series, which is due for the first time at due_ns; 0: runs once
+    bool fixed_delay = false;    // the period is from the end of a run, not from start to start
 
     bool any() const { return delayed() || limit_ns() != TimerWheel::never; }
     bool delayed() const { return due_ns > 0; }
