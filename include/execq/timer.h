@@ -23,11 +23,10 @@ extern "C" {
  * Errors: EXECQ_EINVAL (out NULL), EXECQ_ENOMEM, EXECQ_EAGAIN (the thread cannot be started). Since: 0.3. */
 EXECQ_API execq_status execq_sleep(int64_t duration_ns, execq_future **out);
 
-/* From where the period of a series is counted. */
+/* From where the period of a series is counted. At a fixed rate each run is due a multiple of the period after the first;
+ * times that have passed when a run ends are left out, and no run makes up for them. */
 enum {
-    EXECQ_FIXED_RATE =
-        1, /* from when the run before was due: each is due a multiple of the period after the first. Times
-                             that have passed when a run ends are left out; no run makes up for them */
+    EXECQ_FIXED_RATE = 1, /* from when the run before was due */
     EXECQ_FIXED_DELAY = 2 /* from when the run before ended */
 };
 
