@@ -10,7 +10,7 @@ extern "C" {
 
 /* Where a future stands; the last three are final ("done"). */
 enum {
-    EXECQ_FUTURE_PENDING = 0, /* not started */
+    EXECQ_FUTURE_PENDING = 0, /* not started; a periodic task: between two runs */
     EXECQ_FUTURE_RUNNING = 1, /* started, or a promise that is still open */
     EXECQ_FUTURE_OK = 2,      /* has a value */
     EXECQ_FUTURE_FAILED = 3,  /* has an error */
@@ -42,12 +42,17 @@ EXECQ_API void execq_future_release(execq_future *future);
 EXECQ_API int32_t execq_future_state(execq_future *future);
 
 /* Waits until the future is done, whatever its outcome. On a worker of the executor that holds the task, an unstarted
- * task is run in place by a wait without a time limit.
+ * task is run in place by a wait without a time limit. Never run in place are asynchronous tasks, which need a loop that
+ * somebody runs (execq_run_until starts them), tasks that are not due yet, and periodic ones.
  * Ownership: none. Threads: any. Blocks: up to timeout_ns nanoseconds (negative: for ever; 0: only looks).
  * Order: done callbacks that are queued on this thread run first.
  * Errors: EXECQ_EINVAL (future NULL), EXECQ_ETIMEDOUT, EXECQ_EDEADLK before blocking: the future is that of the task
- *   that runs here or of one that it is nested in; or it has not started, may not be run in place (a time limit, a callback
- *   of the library or of the worker's own loop, less than 256 KiB of stack) and its executor, of which this is a worker, can start no thread for it.
+ *   that runs here or of one that it is nested in; or it has not started (or is between two runs), may not be run in place
+ *   (what is never run so, a time limit, a callback of the library or of the worker's own loop, less than 256 KiB of stack)
+ *   and its executor, of which this is a worker, can start no thread for it. For an asynchronous task that is also where all
+ *   of the executor's loop_workers have such tasks open and are blocked. Inside the start function of an asynchronous task
+ *   its future is that of the task that runs here; afterwards it belongs to an open promise, for which a wait lasts until
+ *   that is completed or its time is over.
  * Since: 0.1. */
 EXECQ_API execq_status execq_future_wait(execq_future *future, int64_t timeout_ns);
 
@@ -86,8 +91,8 @@ EXECQ_API const execq_error *execq_future_error(execq_future *future);
 
 /* Cancels a task that has not started, or asks one that runs to stop.
  * Ownership: none; env is dropped inside the call where it answers EXECQ_OK. Threads: any. Blocks: never.
- * Order: EXECQ_OK goes to exactly one caller, and only if the body never ran and never will; the future is then done,
- *   and its done callbacks have run or are on their way.
+ * Order: EXECQ_OK goes to exactly one caller, and only if the body never ran and never will (of a periodic task: if no
+ *   run is under way and none will come); the future is then done, and its done callbacks have run or are on their way.
  * Errors: EXECQ_EINVAL (future NULL), EXECQ_EBUSY (runs, or belongs to an open promise: asked to stop),
  *   EXECQ_EALREADY (done). Since: 0.1. */
 EXECQ_API execq_status execq_future_cancel(execq_future *future);

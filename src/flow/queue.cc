@@ -521,11 +521,8 @@ void Queue::cancel_each(const Find& find)
                     skip(*member);
                 continue;
             }
-            node->retain();  // for a registration that was set before the submission, which takes one with it
         }
-        const CallbackScope scope;
-        node->drop_env();
-        node->settle_canceled(Reference::give);
+        end_canceled(*node);
     }
 }
 

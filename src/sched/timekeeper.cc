@@ -18,6 +18,7 @@ namespace execq::core {
 namespace {
 
 constexpr std::int64_t trim_after_ns = 100'000'000;  // without a timer
+constexpr std::int64_t retry_ns = 10'000'000;        // where the executor could not take a run that is due
 
 void free_sleep(Timer& timer)
 {
@@ -97,13 +98,8 @@ void Timekeeper::keep(TaskTimer& timer)
             --timers_;
         } else {
             timer.stage = Timer::Stage::kept;
-            std::int64_t at = timer.times.limit_ns();
-            if (timer.executor != nullptr) {
-                timer.executor->delayed().push_back(timer);
-                // One that has closed meanwhile may have looked at its list already.
-                at = timer.executor->open() ? std::min(timer.times.due_ns, at) : 0;
-            }
-            wake = schedule(timer, at);
+            wake = timer.executor != nullptr ? lay_down(timer, *timer.executor, timer.times.due_ns)
+                                             : schedule(timer, timer.times.limit_ns());
         }
     }
     wake_if(wake);
@@ -139,6 +135,43 @@ void Timekeeper::refuse_delayed(HookList<DelayLink>& delayed)
     wake_if(wake);
 }
 
+bool Timekeeper::rest(Node& node, Executor& executor)
+{
+    if (executor.accept_delayed(1) != EXECQ_OK) {
+        node.request_cancel(EXECQ_REASON_SHUTDOWN);  // only names the reason
+        return false;
+    }
+    TaskTimer& timer = *node.task_timer();
+    bool rests = false;
+    bool wake = false;
+    {
+        const MutexLock lock(mutex_);
+        rests = node.try_rest();
+        if (rests) {
+            timer.times.start_by_ns = TimerWheel::never;
+            timer.times.due_ns = timer.times.next_due_ns(now_ns());
+            wake = lay_down(timer, executor, timer.times.due_ns);
+        }
+    }
+    // From here on the series may be anywhere.
+    wake_if(wake);
+    if (!rests)
+        executor.delay_ended();
+    return rests;
+}
+
+bool Timekeeper::lay_down(TaskTimer& timer, Executor& executor, std::int64_t at_ns)
+{
+    timer.executor = &executor;
+    executor.delayed().push_back(timer);
+    if (timer.stage == Timer::Stage::held)
+        return false;  // the thread is about to look at it
+    if (timer.scheduled())
+        wheel_.remove(timer);
+    // An executor that has closed meanwhile may have looked at its list already.
+    return schedule(timer, executor.open() ? std::min(at_ns, timer.times.limit_ns()) : 0);
+}
+
 void Timekeeper::withdraw(Timer& timer)
 {
     {
@@ -160,6 +193,14 @@ void Timekeeper::take_out(Timer& timer)
     if (task != nullptr && task->executor != nullptr)
         task->executor->delayed().remove(*task);
     --timers_;
+}
+
+Executor* Timekeeper::let_go(TaskTimer& timer)
+{
+    Executor* executor = std::exchange(timer.executor, nullptr);
+    if (executor != nullptr)
+        executor->delayed().remove(timer);
+    return executor;
 }
 
 // Nobody else knows the timer any more.
@@ -281,10 +322,13 @@ bool Timekeeper::await_due(HookList<TimerEntry>& due)
 
 void Timekeeper::see_to(Timer& timer)
 {
-    if (TaskTimer* task = timer.node->task_timer())
-        see_to_task(*task);
-    else
+    TaskTimer* task = timer.node->task_timer();
+    if (task == nullptr)
         see_to_sleep(timer);
+    else if (task->times.repeats())
+        see_to_series(*task);
+    else
+        see_to_task(*task);
 }
 
 void Timekeeper::see_to_sleep(Timer& timer)
@@ -331,8 +375,7 @@ void Timekeeper::end_delay(TaskTimer& timer, bool handed_in)
     Executor* executor = nullptr;
     {
         const MutexLock lock(mutex_);
-        executor = std::exchange(timer.executor, nullptr);
-        executor->delayed().remove(timer);
+        executor = let_go(timer);
     }
     if (!handed_in)
         timer.node->release();
@@ -353,6 +396,89 @@ void Timekeeper::go_on_with(Timer& timer, std::int64_t next_ns)
         --timers_;
     }
     end(timer);
+}
+
+void Timekeeper::see_to_series(TaskTimer& timer)
+{
+    Node& node = *timer.node;
+    Turn turn;
+    {
+        const MutexLock lock(mutex_);
+        turn = begin_turn(timer);
+    }
+    switch (turn.kind) {
+    case Turn::Kind::none:
+        break;
+    case Turn::Kind::over:
+        end(timer);
+        break;
+    case Turn::Kind::due:
+        hand_in(timer, *turn.executor);
+        break;
+    case Turn::Kind::claimed:
+        end_canceled(node);
+        if (turn.executor != nullptr) {
+            node.release();
+            turn.executor->delay_ended();
+        }
+        break;
+    }
+}
+
+Timekeeper::Turn Timekeeper::begin_turn(TaskTimer& timer)
+{
+    if (timer.stage == Timer::Stage::over) {
+        take_out(timer);
+        return {Turn::Kind::over};
+    }
+    timer.stage = Timer::Stage::kept;
+    Node& node = *timer.node;
+    TaskTimes& times = timer.times;
+    const std::int64_t now = now_ns();
+    if (times.limit_ns() <= now) {
+        if (node.try_claim_cancel(EXECQ_REASON_DEADLINE))
+            return {Turn::Kind::claimed, let_go(timer)};
+        times.start_by_ns = TimerWheel::never;
+        if (times.end_by_ns <= now) {
+            times.end_by_ns = TimerWheel::never;
+            node.request_cancel(EXECQ_REASON_DEADLINE);
+        }
+    } else if (timer.executor != nullptr && !timer.executor->open()) {
+        if (node.try_claim_cancel(EXECQ_REASON_SHUTDOWN))
+            return {Turn::Kind::claimed, let_go(timer)};
+    }
+    const bool rests = timer.executor != nullptr;
+    const bool due = rests && times.due_ns <= now;
+    const Turn turn = due ? Turn{Turn::Kind::due, let_go(timer)} : Turn{};
+    const std::int64_t next = rests && !due ? std::min(times.due_ns, times.limit_ns()) : times.limit_ns();
+    if (next != TimerWheel::never)
+        (void)schedule(timer, next);  // by the thread itself
+    return turn;
+}
+
+// The run that is due. Once the executor has it, the series may end at any moment.
+void Timekeeper::hand_in(TaskTimer& timer, Executor& executor)
+{
+    Node& node = *timer.node;
+    const execq_status status = executor.submit(Item(node));
+    if (status != EXECQ_OK) {
+        // For want of memory, or of a first thread, a run is late, but the series is not lost.
+        if (status != EXECQ_ECLOSED && put_back(timer, executor))
+            return;
+        cancel_unstarted(node, EXECQ_REASON_SHUTDOWN);
+        node.release();
+    }
+    executor.delay_ended();
+}
+
+// False: somebody has canceled the series.
+bool Timekeeper::put_back(TaskTimer& timer, Executor& executor)
+{
+    const MutexLock lock(mutex_);
+    if (timer.node->phase() != Phase::pending)  // who claimed it later withdraws the timer later, too
+        return false;
+    (void)lay_down(timer, executor, now_ns() + retry_ns);  // by the thread itself
+    return true;
 }
 
 Timekeeper::Usage Timekeeper::usage()

@@ -1,5 +1,5 @@
 // Floor 2. The timekeeper: one thread of the process, which completes sleeps, hands tasks to their executors when they are
-// due, and cancels those whose time is up.
+// due, those of a series again and again, and cancels those whose time is up.
 //
 // A thread of its own, since a time has to reach a running body also while all workers are blocked. It starts with the first
 // timer and ends some time after the last one. It runs no bodies: only what completing a node means on the thread that does
@@ -7,6 +7,13 @@
 //
 // The mutex guards the wheel and each timer's stage. What is due is taken out of the wheel under it, and seen to outside
 // of it; a timer that is withdrawn meanwhile (see task/timer.h) is then over, and ended by the timekeeper.
+//
+// A series (execq_submit_periodic) is one task, whose node goes from pending to running and back for each run:
+//
+//   resting ──due: the thread──► queued ──a worker──► running ──rest(): the worker──► resting
+//
+// Resting it is like a delayed task, which whoever wins it may cancel. Since the next run may begin and end before its
+// submission returns, the timer of a series is never held outside the mutex: what is due is decided under it.
 #pragma once
 
 #include <atomic>
@@ -46,6 +53,10 @@ public:
     // The executor has closed: what is not due yet will be canceled, soon, by the timekeeper.
     void refuse_delayed(HookList<DelayLink>& delayed);
 
+    // A worker's: a run of the series has ended, and the next one's time is kept, with the caller's reference to the node.
+    // False: it has to be canceled by the caller, as it was asked to stop, or the executor has closed.
+    [[nodiscard]] bool rest(Node& node, Executor& executor);
+
     // See task/timer.h.
     void withdraw(Timer& timer);
 
@@ -81,6 +92,19 @@ private:
     void see_to_task(TaskTimer& timer);
     void go_on_with(Timer& timer, std::int64_t next_ns);
     void end_delay(TaskTimer& timer, bool handed_in);
+    // What is to be done with a series outside the mutex: with `executor` goes what the timer had of it.
+    struct Turn {
+        enum class Kind { none, over, claimed, due };
+        Kind kind = Kind::none;
+        Executor* executor = nullptr;
+    };
+    void see_to_series(TaskTimer& timer);
+    Turn begin_turn(TaskTimer& timer) EXECQ_REQUIRES(mutex_);
+    void hand_in(TaskTimer& timer, Executor& executor);
+    bool put_back(TaskTimer& timer, Executor& executor);
+    // From here on the task waits for its time.
+    [[nodiscard]] bool lay_down(TaskTimer& timer, Executor& executor, std::int64_t at_ns) EXECQ_REQUIRES(mutex_);
+    static Executor* let_go(TaskTimer& timer);
 
     Mutex mutex_;
     TimerWheel wheel_ EXECQ_GUARDED_BY(mutex_);

@@ -11,6 +11,7 @@
 #include "sched/failure.h"
 #include "sched/loop_place.h"
 #include "sched/thread_loop.h"
+#include "sched/timekeeper.h"
 
 namespace execq::core {
 
@@ -159,6 +160,7 @@ void Worker::run(Node& node, Node::Start start, Reference reference)
     void* value = nullptr;
     std::int32_t code = 0;
     Error* error = nullptr;
+    bool goes_on = false;
     {
         FrameScope frame(*this, node, plain);
         try {
@@ -179,14 +181,27 @@ void Worker::run(Node& node, Node::Start start, Reference reference)
             code = EXECQ_EEXCEPTION;
         }
         if (!plain)
-            node.drop_env();
+            goes_on = node.end_run(code, value);
     }
     if (plain && code == 0) [[likely]]
         node.free_alone();
+    else if (goes_on) [[unlikely]]
+        go_on(node);
     else if (code == 0)
         node.settle_value(value, reference);
     else
         settle_failed(node, code, error, executor_.stop_requested(&node), reference);
+}
+
+void Worker::go_on(Node& node)
+{
+    if (Timekeeper::get().rest(node, executor_))
+        return;
+    {
+        const FrameScope frame(*this, node, false);
+        node.drop_env();
+    }
+    node.settle_canceled(Reference::give);
 }
 
 bool Worker::is_running(const Node& node) const

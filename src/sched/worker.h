@@ -270,6 +270,8 @@ private:
         return [&for_each](const auto& visit) { for_each([&visit](Worker& worker) { visit(worker.lock_); }); };
     }
 
+    // The end of a run of a series that goes on, unless something has ended it meanwhile; takes the caller's reference.
+    void go_on(Node& node);
     static void* thread_main(void* argument);
     void work();
     void note_stack();

@@ -8,11 +8,16 @@ bool cancel_unstarted(Node& node, std::int32_t reason)
 {
     if (!node.try_claim_cancel(reason))
         return false;
+    end_canceled(node);
+    return true;
+}
+
+void end_canceled(Node& node)
+{
     const CallbackScope scope;
     node.drop_env();
     node.retain();  // for a registration that was set before the submission, which takes one with it
     node.settle_canceled(Reference::give);
-    return true;
 }
 
 execq_status cancel(Node& node, std::int32_t reason)

@@ -12,7 +12,10 @@ namespace execq::core {
 // dropped, the future is done.
 bool cancel_unstarted(Node& node, std::int32_t reason);
 
-// The same, or asks what runs to stop. EXECQ_OK (never ran), EXECQ_EBUSY (asked), EXECQ_EALREADY (done).
+// The second half of that, for who has claimed the node.
+void end_canceled(Node& node);
+
+// The same as cancel_unstarted(), or asks what runs to stop. EXECQ_OK (never ran), EXECQ_EBUSY (asked), EXECQ_EALREADY (done).
 execq_status cancel(Node& node, std::int32_t reason);
 
 }  // namespace execq::core

@@ -147,7 +147,28 @@ bool Node::request_cancel(std::int32_t reason)
     return false;
 }
 
+bool Node::try_rest()
+{
+    std::uint64_t word = state_.load(std::memory_order_relaxed);
+    while ((word & cancel_flag) == 0) {
+        const std::uint64_t rested = with_phase(word, Phase::pending);
+        if (state_.compare_exchange_weak(word, rested, std::memory_order_acq_rel, std::memory_order_relaxed))
+            return true;
+    }
+    return false;
+}
+
 void Node::call_extension_drop() { call_drop(extension().drop, task_env()); }
+
+bool Node::end_extended_run(std::int32_t code, void* value)
+{
+    const bool goes_on = code == 0 && extension().timer != nullptr && extension().timer->times.repeats();
+    if (goes_on)
+        call_drop(extension().drop_result, value);
+    else
+        call_extension_drop();
+    return goes_on;
+}
 
 void Node::settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome, Reference reference)
 {

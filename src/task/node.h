@@ -5,6 +5,7 @@
 //   pending ──try_start()──────────► running ──settle()──► ok | failed | canceled
 //      └─────try_claim_cancel()────► settling ──settle()──► canceled
 //   running ──try_claim_promise()──► settling ──settle()──► ok | failed | canceled       (promises start as running)
+//   running ──try_rest()───────────► pending               (between two runs of a series)
 //
 // An asynchronous task is task and promise at once: pending like a task; try_start() is followed by its start function,
 // and from there on it is a promise, whose holders share the reference that the queue had (task/promise.cc).
@@ -191,6 +192,11 @@ public:
         if (extended()) [[unlikely]]
             call_extension_drop();
     }
+    // Winner of try_start() only, after the body: the same, unless the task is a series that goes on (true), whose value
+    // is dropped instead.
+    [[nodiscard]] bool end_run(std::int32_t code, void* value) { return extended() && end_extended_run(code, value); }
+    // Winner of try_start() only, between two runs of a series, under the timekeeper's mutex. False: it was asked to stop.
+    [[nodiscard]] bool try_rest();
 
     // Publishes the outcome, wakes the waiters, hands every registration over. A preset registration takes the caller's
     // reference in any case.
@@ -328,6 +334,7 @@ private:
     // The body and what follows the Extension are the caller's to set.
     static Node* make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t body, std::size_t part_size);
     void call_extension_drop();
+    bool end_extended_run(std::int32_t code, void* value);
     static Phase phase_of(std::uint64_t word) { return static_cast<Phase>(word & phase_mask); }
     static std::uint64_t with_phase(std::uint64_t word, Phase phase)
     {

@@ -22,9 +22,20 @@ struct TaskTimes {
     std::int64_t due_ns = 0;                       // does not start before; 0: at once
     std::int64_t start_by_ns = TimerWheel::never;  // is canceled if it has not started by then
     std::int64_t end_by_ns = TimerWheel::never;    // is canceled, or asked to stop
+    std::int64_t period_ns = 0;  // of a series, which is due for the first time at due_ns; 0: runs once
+    bool fixed_delay = false;    // the period is from the end of a run, not from start to start
 
     bool any() const { return delayed() || limit_ns() != TimerWheel::never; }
     bool delayed() const { return due_ns > 0; }
+    bool repeats() const { return period_ns != 0; }
+    // When the run is due that follows the one of due_ns, which ended now.
+    std::int64_t next_due_ns(std::int64_t now) const
+    {
+        if (fixed_delay)
+            return now > TimerWheel::never - period_ns ? TimerWheel::never : now + period_ns;
+        const std::int64_t periods = std::max<std::int64_t>(now - due_ns, 0) / period_ns + 1;
+        return periods > (TimerWheel::never - due_ns) / period_ns ? TimerWheel::never : due_ns + periods * period_ns;
+    }
     // Of a task that has not started.
     std::int64_t limit_ns() const { return std::min(start_by_ns, end_by_ns); }
 };
@@ -49,10 +60,11 @@ struct DelayLink : Hook {};
 struct TaskTimer : Timer, DelayLink {
     TaskTimer(Node& owner, const TaskTimes& given) : Timer(owner), times(given), due(!given.delayed()) {}
 
-    TaskTimes times;
+    TaskTimes times;  // the timekeeper's; those of a series, but for its period, under its mutex
     // While the task is not due yet: with one use, and the executor's reference to the node. Under the timekeeper's mutex.
     Executor* executor = nullptr;
-    // Written by the timekeeper, before the executor gets the task; read by who would run it in a wait.
+    // Written by the timekeeper, before the executor gets the task; read by who would run it in a wait. Never set for a
+    // series: no run of it ends the wait.
     std::atomic<bool> due;
 };
 

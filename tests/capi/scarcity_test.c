@@ -65,7 +65,7 @@ static void without_the_thread_that_keeps_times_nothing_that_needs_it_is_accepte
     void *envs[] = {&dropped, &dropped, &dropped};
     execq_future *outs[] = {UNTOUCHED, UNTOUCHED, UNTOUCHED};
     execq_future *out = UNTOUCHED;
-    execq_status statuses[5];
+    execq_status statuses[6];
     atomic_store(&refuse_threads, 1);
     statuses[0] = execq_sleep(1, &out);
     options.delay_ns = 1;
@@ -77,10 +77,12 @@ static void without_the_thread_that_keeps_times_nothing_that_needs_it_is_accepte
     options.start_within_ns = -1;
     statuses[3] = execq_submit_with(executor, &options, counter_fn, &dropped, &out);
     statuses[4] = execq_submit_many(executor, &options, COUNT_OF(envs), counter_fn, envs, outs);
+    options.start_within_ns = 0;
+    statuses[5] = execq_submit_periodic(executor, &options, 1, EXECQ_FIXED_RATE, counter_fn, &dropped, &out);
     atomic_store(&refuse_threads, 0);
     for (size_t i = 0; i < COUNT_OF(statuses); i++)
         assert_status(statuses[i], EXECQ_EAGAIN);
-    assert_int_equal(counter_get(&dropped), 6);
+    assert_int_equal(counter_get(&dropped), 7);
     assert_ptr_equal(out, UNTOUCHED);
     assert_ptr_equal(outs[0], UNTOUCHED);
     assert_ptr_equal(outs[2], UNTOUCHED);
@@ -89,8 +91,86 @@ static void without_the_thread_that_keeps_times_nothing_that_needs_it_is_accepte
     gate_open(&g, 1);
     finish(blocker);
     pool_end(executor);
-    assert_int_equal(counter_get(&dropped), 6); /* what was refused never ran */
+    assert_int_equal(counter_get(&dropped), 7); /* what was refused never ran */
     gate_destroy(&g);
+}
+
+/* While it lives, the thread that keeps times does. */
+static execq_future *hold_times(void)
+{
+    execq_future *future = NULL;
+    assert_status(execq_sleep(-1, &future), EXECQ_OK);
+    return future;
+}
+
+static void let_times_go(execq_future *held)
+{
+    assert_status(execq_future_cancel(held), EXECQ_OK);
+    execq_future_release(held);
+}
+
+/* Its runs are late, but it is not lost. */
+static void without_a_first_thread_a_series_waits_for_one(void **state)
+{
+    (void)state;
+    counter ran = {0};
+    execq_future *futures[] = {NULL, NULL};
+    execq_future *held = hold_times();
+    execq_executor *executor = pool_new(1);
+    const int before = atomic_load(&refused_threads);
+    atomic_store(&refuse_threads, 1);
+    execq_status statuses[COUNT_OF(futures)];
+    for (size_t i = 0; i < COUNT_OF(futures); i++)
+        statuses[i] = execq_submit_periodic(executor, NULL, 1, EXECQ_FIXED_RATE, counter_fn, &ran, &futures[i]);
+    while (atomic_load(&refused_threads) < before + 6) { /* each was tried, and at least one again and again */
+        sched_yield();
+    }
+    const int ran_without = counter_get(&ran);
+    const execq_status canceled = execq_future_cancel(futures[0]);
+    atomic_store(&refuse_threads, 0);
+    let_times_go(held);
+    assert_status(statuses[0], EXECQ_OK);
+    assert_status(statuses[1], EXECQ_OK);
+    assert_int_equal(ran_without, 0);
+    assert_status(canceled, EXECQ_OK);
+    execq_future_release(futures[0]);
+    while (counter_get(&ran) < 3) { /* nobody submits anything */
+        sched_yield();
+    }
+    assert_int_equal(execq_future_cancel_reason(futures[1]), EXECQ_REASON_NONE);
+    pool_end(executor);
+    assert_int_equal(execq_future_cancel_reason(futures[1]), EXECQ_REASON_SHUTDOWN);
+    finish(futures[1]);
+}
+
+static void without_a_first_thread_a_close_ends_a_series(void **state)
+{
+    (void)state;
+    counter dropped = {0};
+    execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
+    options.drop = counter_hit;
+    execq_future *future = NULL;
+    execq_future *held = hold_times();
+    execq_executor *executor = pool_new(1);
+    const int before = atomic_load(&refused_threads);
+    atomic_store(&refuse_threads, 1);
+    const execq_status status =
+        execq_submit_periodic(executor, &options, 1, EXECQ_FIXED_DELAY, counter_fn, &dropped, &future);
+    while (atomic_load(&refused_threads) == before) {
+        sched_yield();
+    }
+    const execq_status closed = execq_executor_close(executor, EXECQ_DRAIN);
+    const execq_status joined = execq_executor_join(executor, -1, NULL);
+    atomic_store(&refuse_threads, 0);
+    let_times_go(held);
+    assert_status(status, EXECQ_OK);
+    assert_status(closed, EXECQ_OK);
+    assert_status(joined, EXECQ_OK);
+    assert_int_equal(execq_future_state(future), EXECQ_FUTURE_CANCELED);
+    assert_int_equal(execq_future_cancel_reason(future), EXECQ_REASON_SHUTDOWN);
+    assert_int_equal(counter_get(&dropped), 1);
+    execq_future_release(future);
+    execq_executor_release(executor);
 }
 
 static void without_a_further_thread_a_submission_is_queued(void **state)
@@ -284,6 +364,8 @@ int main(void)
         cmocka_unit_test(without_the_thread_that_keeps_times_nothing_that_needs_it_is_accepted),
         cmocka_unit_test(the_number_of_executors_is_limited_and_numbers_come_back),
         cmocka_unit_test(without_a_first_thread_a_submission_is_refused),
+        cmocka_unit_test(without_a_first_thread_a_series_waits_for_one),
+        cmocka_unit_test(without_a_first_thread_a_close_ends_a_series),
         cmocka_unit_test(without_a_further_thread_a_submission_is_queued),
         cmocka_unit_test(a_thread_that_can_not_start_is_not_tried_at_each_submission),
         cmocka_unit_test(after_a_refused_start_a_lost_thread_is_replaced_at_once),

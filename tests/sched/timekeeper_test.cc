@@ -299,6 +299,116 @@ TEST(Timekeeper, a_wait_on_the_own_worker_does_not_run_what_is_not_due)
     EXPECT_GE(env.at, env.due_ns);
 }
 
+TaskSpec series(execq_fn fn, void* env, std::int64_t period_ns = hour)
+{
+    TaskSpec spec = spec_of(fn, env);
+    spec.times.due_ns = now_ns();
+    spec.times.period_ns = period_ns;
+    return spec;
+}
+
+void await_rest(const Node& node, const Counter& ran, std::uint64_t n)
+{
+    while (ran.n < n || node.phase() != Phase::pending)
+        std::this_thread::yield();
+}
+
+TEST(Timekeeper, a_run_at_a_fixed_rate_is_due_at_the_next_multiple_that_is_to_come)
+{
+    TaskTimes times;
+    times.due_ns = 1'000;
+    times.period_ns = 100;
+    EXPECT_EQ(times.next_due_ns(1'000), 1'100);
+    EXPECT_EQ(times.next_due_ns(1'099), 1'100);
+    EXPECT_EQ(times.next_due_ns(1'100), 1'200);  // as late as that it would have been missed
+    EXPECT_EQ(times.next_due_ns(1'150), 1'200);
+    EXPECT_EQ(times.next_due_ns(9'999), 10'000);
+    times.period_ns = 1;
+    EXPECT_EQ(times.next_due_ns(5'000), 5'001);
+    times.period_ns = TimerWheel::never - 1'000;
+    EXPECT_EQ(times.next_due_ns(2'000), TimerWheel::never);
+    times.period_ns = TimerWheel::never;
+    EXPECT_EQ(times.next_due_ns(2'000), TimerWheel::never);
+}
+
+TEST(Timekeeper, a_run_after_a_fixed_delay_is_due_a_period_after_the_end)
+{
+    TaskTimes times;
+    times.fixed_delay = true;
+    times.due_ns = 1'000;
+    times.period_ns = 100;
+    EXPECT_EQ(times.next_due_ns(1'000), 1'100);
+    EXPECT_EQ(times.next_due_ns(1'150), 1'250);
+    times.period_ns = TimerWheel::never - 1'000;
+    EXPECT_EQ(times.next_due_ns(1'000), TimerWheel::never);
+    EXPECT_EQ(times.next_due_ns(1'001), TimerWheel::never);
+}
+
+TEST(Timekeeper, a_series_that_rests_is_in_the_wheel_and_counts_as_queued_until_it_is_canceled)
+{
+    Pool pool(1);
+    Counter ran;
+    Node* node = submit_to(pool, series(Counter::body, &ran));
+    await_rest(*node, ran, 1);
+    EXPECT_EQ(keeper().usage().timers, 1U);
+    EXPECT_EQ(keeper().usage().scheduled, 1U);
+    EXPECT_EQ(pool.report().queued, 1U);
+    EXPECT_FALSE(node->due());
+    EXPECT_TRUE(cancel(*node));
+    EXPECT_EQ(keeper().usage().timers, 0U);
+    EXPECT_EQ(keeper().usage().scheduled, 0U);
+    EXPECT_EQ(pool.report().queued, 0U);
+    EXPECT_EQ(finish(node), EXECQ_ECANCELED);
+}
+
+TEST(Timekeeper, a_run_of_a_series_is_in_no_wheel_but_for_its_limit)
+{
+    Pool pool(1);
+    for (const bool limited : {false, true}) {
+        static Gate gate;
+        TaskSpec spec = series(Gate::body, &gate, 1);
+        if (limited)
+            spec.times.end_by_ns = now_ns() + hour;
+        Node* node = submit_to(pool, spec);
+        for (int run = 0; run < 3; ++run) {
+            gate.await();
+            EXPECT_EQ(keeper().usage().timers, 1U);
+            EXPECT_EQ(keeper().usage().scheduled, limited ? 1U : 0U);
+            EXPECT_EQ(pool.report().running_total, 1U);
+            EXPECT_EQ(pool.report().queued, 0U);
+            if (run == 2) {
+                EXPECT_FALSE(cancel(*node));
+                EXPECT_TRUE(node->request_cancel(EXECQ_REASON_CALLER));
+            }
+            gate.open();
+        }
+        EXPECT_EQ(finish(node), EXECQ_ECANCELED);
+        EXPECT_EQ(keeper().usage().timers, 0U);
+    }
+}
+
+TEST(Timekeeper, a_series_without_a_handle_keeps_its_executor_until_it_is_canceled)
+{
+    Counter ran;
+    Counter dropped;
+    Executor* executor = nullptr;
+    ASSERT_EQ(Executor::make({nullptr, 1, 0, 0}, &executor), EXECQ_OK);
+    struct Env {
+        Counter* ran;
+        Counter* dropped;
+    } env{&ran, &dropped};
+    TaskSpec spec =
+        series([](void* both, void** result) { return Counter::body(static_cast<Env*>(both)->ran, result); }, &env, 1);
+    spec.drop = [](void* both) { Counter::hit(static_cast<Env*>(both)->dropped); };
+    ASSERT_EQ(submit(executor, spec, nullptr), EXECQ_OK);
+    while (ran.n < 10)
+        std::this_thread::yield();
+    EXPECT_EQ(dropped.n, 0U);
+    executor->release();
+    await_no_timers();
+    EXPECT_EQ(dropped.n, 1U);
+}
+
 TEST(Timekeeper, its_thread_ends_when_nothing_is_left_and_comes_again)
 {
     await_no_timers();

@@ -30,10 +30,16 @@ struct executor_options {
     std::uint32_t reserved_loop_workers = 0;
 };
 
-// As execq_task_options: what is left for C++ to choose.
+// As execq_task_options: what is left for C++ to choose. Times of 0 are unset, negative ones over already.
 struct task_options {
-    const char* name = nullptr;  // shown in reports; copied
+    const char* name = nullptr;                // shown in reports; copied
+    std::chrono::nanoseconds delay{0};         // not started before
+    std::chrono::nanoseconds start_within{0};  // canceled if not started by then
+    std::chrono::nanoseconds timeout{0};       // canceled, or asked to stop, if not done by then
 };
+
+// From where the period of submit_periodic() is counted: from when the run before was due, or from when it ended.
+enum class period_mode : std::int32_t { fixed_rate = EXECQ_FIXED_RATE, fixed_delay = EXECQ_FIXED_DELAY };
 
 enum class close_mode : std::int32_t { drain = EXECQ_DRAIN, cancel = EXECQ_CANCEL };
 
@@ -51,6 +57,13 @@ struct shutdown_report {
 };
 
 namespace detail {
+
+// What a body returns for its exception, with what the exception says.
+inline std::int32_t fail_with(const std::exception_ptr& thrown)
+{
+    const description as = describe(thrown);
+    return as.text() != nullptr ? execq_fail(as.code, as.text()) : as.code;
+}
 
 // A callable on its way to a worker, and what it returns. As the task's env it has one reference, which drop() gives up
 // unless there is a value for C to keep.
@@ -74,8 +87,7 @@ public:
             *result = self.value;
             return EXECQ_OK;
         }
-        const description as = describe(self.exception);
-        return as.text() != nullptr ? execq_fail(as.code, as.text()) : as.code;
+        return fail_with(self.exception);
     }
     static void drop(void* env)
     {
@@ -88,6 +100,48 @@ public:
 private:
     std::optional<F> f_;
 };
+
+// A callable that is called again and again; what it returns is dropped.
+template <class F>
+class series_block final : public block {
+public:
+    template <class G>
+    explicit series_block(G&& f) : f_(std::in_place, std::forward<G>(f))
+    {}
+
+    static std::int32_t body(void* env, void**)
+    {
+        auto& self = *static_cast<series_block*>(env);
+        try {
+            static_cast<void>(std::invoke(*self.f_));
+        } catch (...) {
+            let_thread_exit_pass();
+            self.exception = std::current_exception();
+        }
+        return self.exception == nullptr ? EXECQ_OK : fail_with(self.exception);
+    }
+    static void drop(void* env)
+    {
+        auto& self = *static_cast<series_block*>(env);
+        self.f_.reset();
+        self.release();
+    }
+
+private:
+    std::optional<F> f_;
+};
+
+inline execq_task_options c_options(const task_options& chosen, execq_drop_fn drop, execq_drop_fn drop_result)
+{
+    execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
+    options.drop = drop;
+    options.drop_result = drop_result;
+    options.name = chosen.name;
+    options.delay_ns = chosen.delay.count();
+    options.start_within_ns = chosen.start_within.count();
+    options.timeout_ns = chosen.timeout.count();
+    return options;
+}
 
 template <class F, class... Args>
 auto bind(F&& f, Args&&... args)
@@ -105,10 +159,7 @@ template <class R, class F>
 future<R> submit(execq_executor* executor, const task_options& chosen, F&& f, bool wants_future)
 {
     using work = task_block<R, std::decay_t<F>>;
-    execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
-    options.drop = &work::drop;
-    options.drop_result = work::drop_result;
-    options.name = chosen.name;
+    const execq_task_options options = c_options(chosen, &work::drop, work::drop_result);
     auto* task = new work(std::forward<F>(f));
     task->retain();  // for the future
     execq_future* made = nullptr;
@@ -116,6 +167,22 @@ future<R> submit(execq_executor* executor, const task_options& chosen, F&& f, bo
     link outcome(made, task);
     check(status);
     return future<R>(std::move(outcome));
+}
+
+template <class F>
+future<void> submit_periodic(execq_executor* executor, const task_options& chosen, std::int64_t period_ns,
+                             period_mode mode, F&& f)
+{
+    using work = series_block<std::decay_t<F>>;
+    const execq_task_options options = c_options(chosen, &work::drop, nullptr);
+    auto* series = new work(std::forward<F>(f));
+    series->retain();  // for the future
+    execq_future* made = nullptr;
+    const execq_status status = execq_submit_periodic(executor, &options, period_ns, static_cast<std::int32_t>(mode),
+                                                      work::body, series, &made);
+    link outcome(made, series);
+    check(status);
+    return future<void>(std::move(outcome));
 }
 
 }  // namespace detail
@@ -174,6 +241,26 @@ public:
     {
         static_cast<void>(
             detail::submit<void>(native(), {}, detail::bind(std::forward<F>(f), std::forward<Args>(args)...), false));
+    }
+
+    // Runs f() on workers again and again, one run at a time: first after options.delay, then a period after the run
+    // before, until the future is canceled, f throws, options.timeout is over or the executor is closed. The future never
+    // has a value; what f throws ends the series and arrives there. Details: execq_submit_periodic.
+    // Ownership: f is moved or copied once, called as an lvalue, and destroyed when the series has ended, before the future
+    //   is done, and inside the call where it is refused. Releasing the future does not end the series.
+    // Errors: error, as execq_submit_periodic; error(EXECQ_EINVAL) for a period that is not above 0.
+    template <class Rep, class Period, class F>
+    requires std::invocable < std::decay_t<F>
+    & > future<void> submit_periodic(std::chrono::duration<Rep, Period> period, period_mode mode, F&& f) const
+    {
+        return submit_periodic(task_options{}, period, mode, std::forward<F>(f));
+    }
+    template <class Rep, class Period, class F>
+    requires std::invocable < std::decay_t<F>
+    & > future<void> submit_periodic(const task_options& options, std::chrono::duration<Rep, Period> period,
+                                     period_mode mode, F&& f) const
+    {
+        return detail::submit_periodic(native(), options, detail::to_ns(period), mode, std::forward<F>(f));
     }
 
     void close(close_mode mode = close_mode::drain) const

@@ -31,7 +31,7 @@ enum class future_state : std::int32_t {
 
 // What a cancel found.
 enum class cancel_result : std::int32_t {
-    prevented = EXECQ_OK,   // to exactly one caller: the body never ran and never will
+    prevented = EXECQ_OK,   // to exactly one caller: the body never ran and never will (a periodic one: not again)
     asked = EXECQ_EBUSY,    // it runs, or waits for something else, and was asked to stop
     late = EXECQ_EALREADY,  // it was done
     none = EXECQ_EINVAL     // the future is empty
