@@ -497,8 +497,9 @@ TEST(CppAsync, a_loop_runs_coroutines_and_work)
     TestLoop loop;
     scoped_executor pool({.max_threads = 1});
     future<int> end = loop.port.submit_async(hop(pool, thread_here()));
-    loop.run_until(end);
-    EXPECT_EQ(end.get(), 3);
+    future<int> told = std::move(end).then(loop.port, [](int there) { return there; });  // wakes the loop
+    loop.run_until(told);
+    EXPECT_EQ(told.get(), 3);
     future<std::unique_ptr<int>> timed = loop.port.submit_async({.name = "timer"}, start_timer);
     loop.run();  // it stays alive for that
     EXPECT_EQ(*timed.get(), 7);

@@ -170,8 +170,9 @@ TEST(CppLoop, call_waits_and_gives_what_the_call_returns_or_throws)
         EXPECT_EQ(
             thrown_by<Mishap>([&] { loop.port.call_within(1h, []() -> int { throw Mishap("on it", 8); }); }).number, 8);
     });
-    loop.run_until(caller);
-    caller.get();
+    future<void> told = std::move(caller).then(loop.port, [] {});  // wakes the loop
+    loop.run_until(told);
+    told.get();
     EXPECT_EQ(code_of([&] { loop.port.call([] {}); }), EXECQ_EDEADLK);
 }
 
