@@ -333,6 +333,7 @@ private:
     Extension& extension() const;
     PromisePart& promise() const;
     bool begin_completion();
+    struct Leaving;
     void leave_place();
     void send_cancel_callback();
     void close_cancel_slot();

@@ -106,16 +106,22 @@ std::int64_t Node::age_ns() const { return std::int64_t{coarse_now_ms() - promis
 
 void Node::retain_promise() { promise().references.fetch_add(1, std::memory_order_relaxed); }
 
+// Leaves the place once it is settled, also where a done callback ends its thread.
+struct Node::Leaving {
+    Node& node;
+    ~Leaving() { node.leave_place(); }
+};
+
 void Node::release_promise()
 {
     if (promise().references.fetch_sub(1, std::memory_order_acq_rel) != 1)
         return;
     if (begin_completion()) {
+        const Leaving scope{*this};
         if (cancel_requested())
             settle_canceled();
         else
             settle_code(EXECQ_EBROKEN);
-        leave_place();
     }
     if (Port* place = promise().place)
         place->end_guest();
@@ -126,8 +132,8 @@ bool Node::resolve(void* value)
 {
     if (!begin_completion())
         return false;
+    const Leaving scope{*this};
     settle_value(value);
-    leave_place();
     return true;
 }
 
@@ -139,13 +145,13 @@ bool Node::reject(std::int32_t code, Error* error)
         error->release();
     if (!first)
         return false;
+    const Leaving scope{*this};
     if (canceled)
         settle_canceled();
     else if (error != nullptr)
         settle_error(error);
     else
         settle_code(code);
-    leave_place();
     return true;
 }
 

@@ -479,6 +479,24 @@ TEST(CppAsync, what_outlives_its_thread_is_completed_to_no_effect)
     EXPECT_EQ(code_of([&] { lost.get(); }), EXECQ_EEXITED);
 }
 
+TEST(CppAsync, a_continuation_may_end_the_thread_that_completes_it)
+{
+    scoped_executor pool({.max_threads = 1});
+    Gate gate;
+    std::atomic<int> alive{0};
+    auto made = pool.submit_async([&](promise<std::pair<int, Counted>> writing, uv_loop_t*) {
+        gate.pass();
+        writing.set_value(1, Counted(alive));
+    });
+    gate.await();
+    future<void> end = std::move(made).then([](std::pair<int, Counted>) { pthread_exit(nullptr); });
+    gate.open();
+    EXPECT_EQ(code_of([&] { end.get(); }), EXECQ_EEXITED);
+    pool.close();
+    pool.join();  // nothing is open there
+    EXPECT_EQ(alive, 0);
+}
+
 // ---- on attached loops ----
 
 task<int> hop(executor pool, pid_t home)

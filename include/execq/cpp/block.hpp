@@ -300,18 +300,28 @@ private:
     {
         return finish([=](execq_promise* promise) { return reject_with(promise, code, message); }, false);
     }
-    // What is waited for may run inside, and give up all other references: only the C future keeps a value's block.
+    // What is waited for may run inside, give up all other references, and end the thread: only the C future keeps a
+    // value's block.
     template <class Complete>
     bool finish(const Complete& complete, bool valued)
     {
-        execq_promise* promise = std::exchange(promise_, nullptr);
-        execq_future* future = std::exchange(future_, nullptr);
-        const bool counts = complete(promise) == EXECQ_OK;
-        execq_promise_release(promise);
-        execq_future_release(future);
-        if (!counts || !valued)
-            release();
-        return counts;
+        struct over {
+            execq_promise* promise;
+            execq_future* future;
+            block* kept;  // null: by the C future
+            ~over()
+            {
+                execq_promise_release(promise);
+                execq_future_release(future);
+                if (kept != nullptr)
+                    kept->release();
+            }
+        };
+        over end{std::exchange(promise_, nullptr), std::exchange(future_, nullptr), valued ? nullptr : this};
+        if (complete(end.promise) == EXECQ_OK)
+            return true;
+        end.kept = this;
+        return false;
     }
 
     execq_promise* promise_ = nullptr;
