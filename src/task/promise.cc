@@ -116,16 +116,23 @@ void Node::release_promise()
 {
     if (promise().references.fetch_sub(1, std::memory_order_acq_rel) != 1)
         return;
-    if (begin_completion()) {
-        const Leaving scope{*this};
-        if (cancel_requested())
-            settle_canceled();
-        else
-            settle_code(EXECQ_EBROKEN);
-    }
-    if (Port* place = promise().place)
-        place->end_guest();
-    release();
+    struct Last {
+        Node& node;
+        ~Last()
+        {
+            if (Port* place = node.place())
+                place->end_guest();
+            node.release();
+        }
+    };
+    const Last last{*this};
+    if (!begin_completion())
+        return;
+    const Leaving scope{*this};
+    if (cancel_requested())
+        settle_canceled();
+    else
+        settle_code(EXECQ_EBROKEN);
 }
 
 bool Node::resolve(void* value)
