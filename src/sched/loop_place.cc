@@ -10,6 +10,10 @@ void LoopPlace::open(ThreadLoop& loop)
 {
     loop.deliver_for(this);
     loop.measure(&times_);
+    {
+        const MutexLock lock(mutex_);
+        listing_closed_ = false;
+    }
     const MutexLock lock(place_mutex_);
     loop_ = &loop;
 }
@@ -22,10 +26,11 @@ void LoopPlace::close()
         loop = loop_;
         loop_ = nullptr;
     }
-    if (loop == nullptr)
-        return;
-    loop->measure(nullptr);
-    loop->refuse_deliveries();
+    if (loop != nullptr) {
+        loop->measure(nullptr);
+        loop->refuse_deliveries();
+    }
+    withdraw_listed(nullptr);
 }
 
 bool LoopPlace::enter(Node& node)
@@ -106,7 +111,13 @@ void LoopPlace::wake()
 void LoopPlace::deliver(Registration& registration) noexcept
 {
     bool posted = false;
-    {
+    HeapRegistration* heap = heap_of(registration);
+    bool wanted = true;
+    if (heap != nullptr && heap->listed) {
+        const MutexLock lock(mutex_);
+        wanted = unlist(*heap);
+    }
+    if (wanted) {
         const MutexLock lock(place_mutex_);
         posted = loop_ != nullptr && loop_->post(registration);
     }

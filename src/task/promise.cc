@@ -106,7 +106,8 @@ std::int64_t Node::age_ns() const { return std::int64_t{coarse_now_ms() - promis
 
 void Node::retain_promise() { promise().references.fetch_add(1, std::memory_order_relaxed); }
 
-// Leaves the place once the node is settled, whose callbacks may give up the last reference of everybody else.
+// Leaves the place once the node is settled, whose callbacks may give up the last reference of everybody else, or end their
+// thread.
 class Node::Leaving {
 public:
     explicit Leaving(Node& node) : node_(node), place_(node.promise().place)
@@ -133,14 +134,23 @@ void Node::release_promise()
 {
     if (promise().references.fetch_sub(1, std::memory_order_acq_rel) != 1)
         return;
-    if (begin_completion()) {
-        const Leaving leaving(*this);
-        if (cancel_requested())
-            settle_canceled();
-        else
-            settle_code(EXECQ_EBROKEN);
-    }
-    release();
+    struct Last {
+        Node& node;
+        ~Last()
+        {
+            if (Port* place = node.place())
+                place->end_guest();
+            node.release();
+        }
+    };
+    const Last last{*this};
+    if (!begin_completion())
+        return;
+    const Leaving leaving(*this);
+    if (cancel_requested())
+        settle_canceled();
+    else
+        settle_code(EXECQ_EBROKEN);
 }
 
 bool Node::resolve(void* value)
