@@ -38,11 +38,11 @@ execq_status register_or_drop(execq_future *future, const Completion &completion
     });
 }
 
-execq_status reject(execq_drop_fn drop, void *env)
+execq_status reject(execq_drop_fn drop, void *env, execq_status status = EXECQ_EINVAL)
 {
     const CallbackScope scope;
     call_drop(drop, env);
-    return EXECQ_EINVAL;
+    return status;
 }
 
 }  // namespace
@@ -160,6 +160,17 @@ execq_status execq_future_on_loop(execq_future *future, execq_loop *loop, execq_
     if (future == nullptr || loop == nullptr || fn == nullptr)
         return reject(drop, env);
     return register_or_drop(future, {fn, env, drop, core_of(loop)});
+}
+
+execq_status execq_future_on_promise(execq_future *future, execq_promise *promise, execq_done_fn fn, void *env,
+                                     execq_drop_fn drop)
+{
+    Port *place = promise != nullptr ? core_of(promise)->place() : nullptr;
+    if (future == nullptr || place == nullptr || fn == nullptr)
+        return reject(drop, env);
+    if (core_of(promise)->done())
+        return reject(drop, env, EXECQ_ECLOSED);
+    return register_or_drop(future, {fn, env, drop, place});
 }
 
 execq_status execq_future_on_cq(execq_future *future, execq_cq *cq, void *tag)

@@ -116,6 +116,18 @@ EXECQ_API execq_status execq_future_on_done(execq_future *future, execq_done_fn 
 EXECQ_API execq_status execq_future_on_loop(execq_future *future, execq_loop *loop, execq_done_fn fn, void *env,
                                             execq_drop_fn drop);
 
+/* Runs fn(future, env) once the future is done, on the loop's thread of an asynchronous task: of the worker that it was
+ * started on (execq_submit_async), or of the attached loop (execq_loop_submit_async). So what such a task waits for comes
+ * back to where it may touch its loop. The loop is driven, or stays alive, until then.
+ * Ownership: env is taken: drop(env), if not NULL, runs once: after fn, or where the registration is withdrawn (the loop is
+ *   detached, the worker's thread has ended by pthread_exit), or inside the call where it fails. The promise is borrowed for
+ *   the call.
+ * Threads: any; fn never runs inside this call. Blocks: never. Order: that of completion, per loop.
+ * Errors: EXECQ_EINVAL (future, promise or fn NULL, a promise of execq_promise_new), EXECQ_ECLOSED (the promise is completed,
+ *   the loop detached), EXECQ_ENOMEM. Since: 0.3. */
+EXECQ_API execq_status execq_future_on_promise(execq_future *future, execq_promise *promise, execq_done_fn fn,
+                                               void *env, execq_drop_fn drop);
+
 /* Puts a completion with this tag into the queue once the future is done.
  * Ownership: the tag stays the caller's business; see execq_submit_to_cq. Threads: any. Blocks: never.
  * Order: that of completion, per queue.

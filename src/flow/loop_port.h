@@ -1,7 +1,8 @@
 // Floor 3. A port onto a caller's uv loop: completions and tasks are posted by any thread and run on the loop's thread.
 //
 // Life and keep-alive are one word, uses_: what is pending (registrations and holds) in its lower part, one unit for
-// being attached, one for the handles of the C surface together. At 0 the port is freed. While anything is pending the
+// being attached, one for the handles of the C surface together, one for each guest: a call, a promise that was started
+// here and is still held. At 0 the port is freed. While anything is pending the
 // loop must be kept alive, by a referenced uv handle; uv_ref belongs to the loop's thread, so a registration from
 // elsewhere pokes the loop, which refs itself. While a batch of callbacks runs, what they register is counted on the
 // side, and uses_ is written once, at the end of the batch. A task is one use until it has run, or, where it is an
@@ -60,13 +61,15 @@ public:
         return true;
     }
     void end_use() override;
+    void add_guest() override { uses_.fetch_add(guest_unit, std::memory_order_relaxed); }
+    void end_guest() override { give_up(guest_unit); }
     void deliver(Registration& registration) noexcept override;
     bool lists_all() const override { return false; }
 
 private:
-    static constexpr std::uint64_t attached_unit = std::uint64_t{1} << 48;
-    static constexpr std::uint64_t handles_unit = std::uint64_t{1} << 49;
-    static constexpr std::uint64_t guest_unit = std::uint64_t{1} << 50;  // keeps the port for a call, not the loop
+    static constexpr std::uint64_t attached_unit = std::uint64_t{1} << 32;
+    static constexpr std::uint64_t handles_unit = std::uint64_t{1} << 33;
+    static constexpr std::uint64_t guest_unit = std::uint64_t{1} << 34;  // keeps the port, not the loop
     static constexpr std::uint64_t pending_mask = attached_unit - 1;
     static constexpr unsigned batch = 256;  // callbacks, and tasks, per wake, so that timers and sockets get their turn
 

@@ -9,6 +9,10 @@ namespace execq::core {
 void LoopPlace::open(ThreadLoop& loop)
 {
     loop.deliver_for(this);
+    {
+        const MutexLock lock(mutex_);
+        listing_closed_ = false;
+    }
     const MutexLock lock(place_mutex_);
     loop_ = &loop;
 }
@@ -23,6 +27,7 @@ void LoopPlace::close()
     }
     if (loop != nullptr)
         loop->refuse_deliveries();
+    withdraw_listed(nullptr);
 }
 
 bool LoopPlace::enter(Node& node)
@@ -101,7 +106,13 @@ void LoopPlace::wake()
 void LoopPlace::deliver(Registration& registration) noexcept
 {
     bool posted = false;
-    {
+    HeapRegistration* heap = heap_of(registration);
+    bool wanted = true;
+    if (heap != nullptr && heap->listed) {
+        const MutexLock lock(mutex_);
+        wanted = unlist(*heap);
+    }
+    if (wanted) {
         const MutexLock lock(place_mutex_);
         posted = loop_ != nullptr && loop_->post(registration);
     }

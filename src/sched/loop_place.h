@@ -2,8 +2,8 @@
 //
 // A promise may be completed, and a cancellation asked for, on any thread and at any time, also when the worker's thread
 // is about to end, or gone. So the place outlives both, the thread and the executor: uses_ counts, in its lower half, the
-// promises that are open here and the cancel callbacks on their way, and above that its worker and who is inside of a
-// call. Once all are gone it frees itself.
+// promises that are open here and the callbacks on their way, and above that its worker, the promises that somebody still
+// holds, and who is inside of a call. Once all are gone it frees itself.
 //
 // The worker stays, and drives its loop, as long as there are uses: who ends the last one elsewhere wakes the loop.
 //
@@ -32,7 +32,7 @@ public:
     // ---- the thread that has the place ----
     // From now on deliveries go to this loop.
     void open(ThreadLoop& loop);
-    // No more of them; what is on its way is given up.
+    // No more of them; what is on its way is given up, what is registered withdrawn.
     void close();
     // Before its start function: counts it and lists it. False: it is to stop at once.
     [[nodiscard]] bool enter(Node& node);
@@ -40,7 +40,7 @@ public:
     void fail_all();
 
     // ---- any thread ----
-    // True while promises are open, or cancel callbacks under way.
+    // True while promises are open, or callbacks registered or under way.
     bool used() const { return (uses_.load(std::memory_order_acquire) & use_mask) != 0; }
     // Asks everything that is open here, or will be, to stop.
     void ask_all();
@@ -58,10 +58,12 @@ public:
 
     bool begin_use() override
     {
-        uses_.fetch_add(1, std::memory_order_relaxed);  // the caller's promise is open and keeps the place
+        uses_.fetch_add(1, std::memory_order_relaxed);  // the caller's promise keeps the place
         return true;
     }
     void end_use() override;
+    void add_guest() override { uses_.fetch_add(guest_unit, std::memory_order_relaxed); }
+    void end_guest() override { give_up(guest_unit); }
     void leave(Node& node) override;
     void deliver(Registration& registration) noexcept override;
     bool lists_all() const override { return false; }

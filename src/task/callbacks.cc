@@ -58,23 +58,30 @@ void call_cancel(execq_cancel_fn cancel, void* env)
     guarded("cancel", [&] { cancel(env); });
 }
 
+// All of it also where a callback ends its thread.
 void run_now(Registration& registration, Port* port)
 {
+    struct Finish {
+        Registration& over;
+        Port* port;
+        ~Finish() { finish(over, port); }
+    };
+    struct Drop {
+        HeapRegistration* record;
+        ~Drop() noexcept(false)
+        {
+            if (record != nullptr)
+                call_drop(record->drop, record->env);
+        }
+    };
+    const Finish scope{registration, port};
     HeapRegistration* heap = heap_of(registration);
     if (heap != nullptr && heap->cancels) {
-        struct Finish {  // also where the callback ends its thread
-            Registration& over;
-            Port* port;
-            ~Finish() { finish(over, port); }
-        };
-        const Finish scope{registration, port};
         heap->node->end_cancel_callback(*heap, true);
         return;
     }
+    const Drop drop{heap};
     call_done(registration.done, node_of(registration), registration.env);
-    if (heap != nullptr)
-        call_drop(heap->drop, registration.env);
-    finish(registration, port);
 }
 
 void run_or_queue(Registration& registration)

@@ -219,7 +219,13 @@ public:
     bool async() const { return (state_.load(std::memory_order_relaxed) & async_flag) != 0; }
     // Winner of try_start() only, before the start function: names the loop that it runs on, with one use of it, which
     // the promise gives up when it is completed.
-    void enter_place(Port& place) { promise().place = &place; }
+    void enter_place(Port& place)
+    {
+        place.add_guest();
+        promise().place = &place;
+    }
+    // For who holds the promise: where it was started; null where that was nowhere.
+    Port* place() const { return promise().place; }
     // For the place, which lists what is open: under its mutex.
     Hook& place_hook();
     static Node& of_place_hook(Hook& hook);
@@ -267,8 +273,8 @@ private:
         // Holders of the promise, counted apart from the node's references.
         std::atomic<std::uint32_t> references{1};
         std::uint32_t started_ms = 0;  // coarse clock, cut; the place's
-        // The loop that the start function ran on, with one use; null where there is none. Written before the first
-        // holder gets the promise.
+        // The loop that the start function ran on, with one use, and as a guest until the last holder is gone; null where
+        // there is none. Written before the first holder gets the promise.
         Port* place = nullptr;
         // The cancel callback's record and its stage; see promise.cc. Written by every holder and by who cancels.
         std::atomic<std::uintptr_t> cancel{0};

@@ -117,6 +117,8 @@ void Node::release_promise()
             settle_code(EXECQ_EBROKEN);
         leave_place();
     }
+    if (Port* place = promise().place)
+        place->end_guest();
     release();
 }
 

@@ -32,6 +32,9 @@ void refuse(Registration& registration, Port* port)
     if (heap != nullptr && heap->cancels) {
         const CallbackScope scope;
         heap->node->end_cancel_callback(*heap, false);
+    } else if (heap != nullptr && !heap->withdrawn) {
+        const CallbackScope scope;
+        call_drop(heap->drop, heap->env);
     }
     finish(registration, port);
 }

@@ -62,6 +62,9 @@ public:
     virtual bool begin_use() = 0;
     // Any thread. May free the port.
     virtual void end_use() = 0;
+    // Keep the port in memory, and nothing else: for the holders of a promise that was started here, which may be completed.
+    virtual void add_guest() {}
+    virtual void end_guest() {}
     // Any thread. An asynchronous task that was entered here is completed: the end of its use.
     virtual void leave(Node&) { end_use(); }
     // The completing thread, once per registration whose node is done. Takes the registration over.
@@ -111,7 +114,7 @@ Node& node_of(Registration& registration);
 
 // Gives up a registration that is over: its node's reference, its memory, and its use of the port (null: it has none).
 void finish(Registration& registration, Port* port);
-// The same for one that its port can take no more, and which is on no list.
+// The same for one that its port can take no more, and which is on no list; its drop runs unless it was withdrawn.
 void refuse(Registration& registration, Port* port);
 
 }  // namespace execq::core
