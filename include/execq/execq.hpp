@@ -1,10 +1,13 @@
 // libexecq for C++20: header only, over the C ABI of execq/execq.h.
 //
-//   executor, scoped_executor   pools of workers: submit(f, args...), post(f, args...), close, join
-//   future<T>, promise<T>       one outcome: get(), wait(), cancel(), then(f), on_done(f), on_loop(loop, f)
+//   executor, scoped_executor   pools of workers: submit(f, args...), post(f, args...), submit_async(f), close, join
+//   future<T>, promise<T>       one outcome: get(), wait(), run_until(), cancel(), then(f), on_done(f), on_loop(loop, f)
 //   when_all, when_any          one future of several
-//   task<T>                     coroutines: co_await of a future, a task, schedule(executor), on_loop(loop); start(task)
-//   loop, completion_queue      where outcomes are delivered
+//   task<T>                     coroutines: co_await of a future, a task, sleep_for(time), schedule(executor), on_loop(loop);
+//                               submit_async(task) runs one on a worker's loop, start(task) here
+//   sleep, sleep_until          futures that time completes
+//   loop, completion_queue      where outcomes are delivered; loop.submit(f), call(f), submit_async(f) run work there
+//   thread_loop, run_until      the loop that each thread has of its own
 //   error, canceled             what the library throws; what a body throws comes back as it was
 //
 // Callables, arguments and results need no more than a move. The conventions of execq/execq.h hold: names and meanings are
@@ -14,6 +17,7 @@
 #ifndef EXECQ_EXECQ_HPP
 #define EXECQ_EXECQ_HPP
 
+#include <execq/cpp/async.hpp>
 #include <execq/cpp/await.hpp>
 #include <execq/cpp/error.hpp>
 #include <execq/cpp/executor.hpp>
@@ -22,6 +26,7 @@
 #include <execq/cpp/promise.hpp>
 #include <execq/cpp/task.hpp>
 #include <execq/cpp/then.hpp>
+#include <execq/cpp/time.hpp>
 #include <execq/cpp/when.hpp>
 #include <execq/execq.h>
 

@@ -303,4 +303,40 @@ TEST(CppExecutor, wait_for_is_bounded_and_saturates)
     EXPECT_EQ(detail::to_ns(std::chrono::hours::max()), INT64_MAX);
 }
 
+TEST(CppExecutor, one_that_was_moved_from_is_none)
+{
+    scoped_executor pool({.max_threads = 1});
+    const executor other = pool.release();
+    std::atomic<int> alive{0};
+    EXPECT_EQ(code_of([&] { static_cast<void>(pool.submit([c = Counted(alive)] {})); }), EXECQ_EINVAL);
+    EXPECT_EQ(code_of([&] { pool.post([] {}); }), EXECQ_EINVAL);
+    EXPECT_EQ(code_of([&] { static_cast<void>(pool.submit_async([](promise<int>, uv_loop_t*) {})); }), EXECQ_EINVAL);
+    future<int> passed = other.submit([] { return 1; }).then(pool, [](int one) { return one; });
+    EXPECT_EQ(code_of([&] { passed.get(); }), EXECQ_EINVAL);
+    EXPECT_EQ(alive, 0);
+}
+
+TEST(CppExecutor, options_of_time_are_kept)
+{
+    scoped_executor pool({.max_threads = 1, .loop_workers = 1});
+    Blocked blocked(pool);
+    future<int> unstarted = pool.submit({.start_within = 1ms}, [] { return 1; });
+    EXPECT_EQ(reason_of([&] { unstarted.get(); }), cancel_reason::deadline);
+    future<int> due = pool.submit({.timeout = 0s}, [] { return 1; });  // 0 is due, not unset
+    EXPECT_EQ(due.state(), future_state::canceled);
+    blocked.open();
+    const auto before = std::chrono::steady_clock::now();
+    EXPECT_EQ(pool.submit({.delay = 5ms}, [] { return 2; }).get(), 2);
+    EXPECT_GE(std::chrono::steady_clock::now() - before, 5ms);
+    EXPECT_EQ(pool.submit({.delay = -1s}, [] { return 3; }).get(), 3);
+    future<void> asked = pool.submit({.timeout = 1ms}, [] {
+        while (!cancel_requested())
+            std::this_thread::yield();
+        throw canceled();
+    });
+    EXPECT_EQ(reason_of([&] { asked.get(); }), cancel_reason::deadline);
+    const execq_uv_table broken = {};
+    EXPECT_EQ(code_of([&] { executor({.uv_table = &broken}); }), EXECQ_EINVAL);
+}
+
 }  // namespace

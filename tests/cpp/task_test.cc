@@ -1,7 +1,9 @@
 // Coroutines: values and exceptions by type, where they go on, cancellation that unwinds, a flat stack.
 #include "cpp.h"
 
+#include <chrono>
 #include <memory>
+#include <pthread.h>
 #include <string>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -391,6 +393,64 @@ TEST(CppTask, futures_and_executors_can_be_awaited_by_other_coroutines)
     foreign(pool, first.get_future(), std::move(last));
     first.set_value(4);
     EXPECT_EQ(end.get(), 5);
+}
+
+task<void> await_nothing()
+{
+    task<int> given = add(1, 2);
+    EXPECT_EQ(co_await std::move(given), 3);
+    co_await std::move(given);
+}
+
+TEST(CppTask, one_that_is_empty_cannot_be_awaited)
+{
+    EXPECT_EQ(code_of([] { start(await_nothing()).get(); }), EXECQ_EINVAL);
+    scoped_executor pool({.max_threads = 1});
+    const executor other = pool.release();
+    EXPECT_EQ(code_of([&] { start(thread_of(pool)).get(); }), EXECQ_EINVAL);  // was moved from
+}
+
+task<void> end_thread(executor pool, Counted)
+{
+    co_await schedule(pool);
+    pthread_exit(nullptr);
+}
+task<void> end_thread_below(executor pool, Counted argument)
+{
+    const Counted local(std::move(argument));
+    co_await end_thread(pool, Counted(std::move(argument)));
+}
+
+TEST(CppTask, one_that_ends_its_thread_fails_and_is_destroyed_once)
+{
+    std::atomic<int> alive{0};
+    scoped_executor pool({.max_threads = 1});
+    EXPECT_EQ(code_of([&] { start(end_thread_below(pool, Counted(alive))).get(); }), EXECQ_EEXITED);
+    EXPECT_EQ(alive, 0);
+    EXPECT_EQ(code_of([&] { start(pool, end_thread_below(pool, Counted(alive))).get(); }), EXECQ_EEXITED);
+    EXPECT_EQ(alive, 0);
+}
+
+task<void> sleep_in_turns(int times)
+{
+    for (int i = 0; i < times; ++i)
+        co_await sleep_for(std::chrono::nanoseconds(1));
+    co_await sleep_until(std::chrono::steady_clock::now() + std::chrono::milliseconds(1));
+    co_await sleep_until(std::chrono::system_clock::now() - std::chrono::hours(1));
+}
+
+TEST(CppTask, sleeps_without_a_thread_and_a_cancellation_ends_it_at_once)
+{
+    start(sleep_in_turns(3)).get();
+    const auto before = std::chrono::steady_clock::now();
+    future<void> short_one = execq::sleep(std::chrono::milliseconds(5));
+    short_one.get();
+    EXPECT_GE(std::chrono::steady_clock::now() - before, std::chrono::milliseconds(5));
+    const auto forever = []() -> task<void> { co_await sleep_for(std::chrono::hours(1'000'000)); };
+    future<void> end = start(forever());
+    EXPECT_EQ(end.cancel(), cancel_result::asked);
+    EXPECT_EQ(end.state(), future_state::canceled);  // here and now
+    EXPECT_EQ(execq::sleep(std::chrono::hours(1)).cancel(), cancel_result::prevented);
 }
 
 }  // namespace

@@ -290,4 +290,51 @@ TEST(CppThen, cancel_races_with_the_completion)
     }
 }
 
+TEST(CppThen, a_continuation_that_ends_its_thread_fails)
+{
+    promise<int> writer;
+    std::atomic<int> alive{0};
+    future<void> end = writer.get_future().then([c = Counted(alive)](int) { pthread_exit(nullptr); });
+    std::thread completes([&] { writer.set_value(1); });
+    completes.join();
+    EXPECT_EQ(code_of([&] { end.get(); }), EXECQ_EEXITED);
+    scoped_executor pool({.max_threads = 1});
+    future<void> there = pool.submit([] { return 1; }).then(pool, [c = Counted(alive)](int) { pthread_exit(nullptr); });
+    EXPECT_EQ(code_of([&] { there.get(); }), EXECQ_EEXITED);
+    EXPECT_EQ(alive, 0);
+}
+
+TEST(CppThen, a_listener_that_ends_its_thread_is_destroyed_once)
+{
+    std::atomic<int> alive{0};
+    std::thread registers([&] {
+        promise<int> writer;
+        future<int> ready = writer.get_future();
+        writer.set_value(1);
+        std::move(ready).on_done([c = Counted(alive)](future<int>) { pthread_exit(nullptr); });
+    });
+    registers.join();
+    EXPECT_EQ(alive, 0);
+}
+
+TEST(CppThen, a_future_may_end_inside_its_own_cancel)
+{
+    promise<int> writer;
+    auto end = std::make_unique<future<int>>(writer.get_future().then([](int one) { return one; }));
+    writer.on_cancel([&] {
+        end.reset();
+        writer.set_canceled();
+    });
+    EXPECT_EQ(end->cancel(), cancel_result::asked);
+    EXPECT_EQ(end, nullptr);
+    promise<int> alone;
+    auto owned = std::make_unique<future<int>>(alone.get_future());
+    alone.on_cancel([&] {
+        owned.reset();
+        alone.set_canceled();
+    });
+    EXPECT_EQ(owned->cancel(), cancel_result::asked);
+    EXPECT_EQ(owned, nullptr);
+}
+
 }  // namespace

@@ -34,6 +34,7 @@ public:
     Counted(Counted&& other) noexcept : alive_(other.alive_) { alive_->fetch_add(1); }
     Counted& operator=(Counted&&) = delete;
     ~Counted() { alive_->fetch_sub(1); }
+    const void* self() const { return this; }
 
 private:
     std::atomic<int>* alive_;
@@ -88,6 +89,7 @@ public:
     TestLoop(const TestLoop&) = delete;
     TestLoop& operator=(const TestLoop&) = delete;
     void run() { uv_run(&uv_, UV_RUN_DEFAULT); }
+    uv_loop_t* uv() { return &uv_; }
     template <class T>
     void run_until(const execq::future<T>& future)
     {

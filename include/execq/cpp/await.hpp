@@ -12,6 +12,7 @@
 #include <execq/cpp/executor.hpp>
 #include <execq/cpp/future.hpp>
 #include <execq/cpp/loop.hpp>
+#include <new>
 #include <utility>
 
 namespace execq {
@@ -42,6 +43,12 @@ protected:
         else
             waiter_.resume();
     }
+    // What it waited for is over.
+    void leave() noexcept
+    {
+        if (under_ != nullptr)
+            under_->waits().take();
+    }
     // First of all in await_resume().
     void throw_if_stopped()
     {
@@ -52,6 +59,59 @@ protected:
     root* under_ = nullptr;
     std::coroutine_handle<> waiter_;
     bool stopped_ = false;
+    execq_status refused_ = EXECQ_OK;
+};
+
+// Waits for what is delivered on a loop's thread, or withdrawn. C's registration needs an env that outlives the delivery,
+// which the coroutine may not: the passage, owned by pass() and the registration, freed by the second that is done with it.
+class passing : public awaiting {
+protected:
+    // Registers by enlist(done, env, drop). False, with refused_, if there is nothing to wait for.
+    template <class Enlist>
+    bool pass(const Enlist& enlist)
+    {
+        auto* env = new (std::nothrow) passage{this};
+        const execq_status status = env != nullptr ? enlist(arrive, env, drop) : EXECQ_ENOMEM;
+        if (env == nullptr) {
+            refused_ = status;
+            return false;
+        }
+        const bool dropped = env->met.exchange(true, std::memory_order_acq_rel);
+        const bool gone_on = !dropped || env->delivered;
+        if (dropped)
+            delete env;
+        if (!gone_on)  // refused, or withdrawn already
+            refused_ = status != EXECQ_OK ? status : EXECQ_ECLOSED;
+        return gone_on;
+    }
+
+private:
+    struct passage {
+        passing* waiter;
+        bool delivered = false;        // of the thread that delivers, then drops
+        std::atomic<bool> met{false};  // set by pass() and drop(); the second one frees
+    };
+
+    static void arrive(execq_future*, void* env)
+    {
+        static_cast<passage*>(env)->delivered = true;
+        passing* waiter = static_cast<passage*>(env)->waiter;
+        waiter->leave();
+        waiter->go_on();
+    }
+    static void drop(void* env)
+    {
+        auto* passage = static_cast<passing::passage*>(env);
+        if (!passage->met.exchange(true, std::memory_order_acq_rel))
+            return;
+        passing* withdrawn = passage->delivered ? nullptr : passage->waiter;
+        delete passage;
+        if (withdrawn != nullptr) {
+            withdrawn->refused_ = EXECQ_ECLOSED;
+            withdrawn->leave();
+            withdrawn->go_on();
+        }
+    }
 };
 
 template <class T>
@@ -61,9 +121,9 @@ public:
 
     template <class Promise>
     requires std::derived_from<Promise, task_promise_base>
-    bool await_suspend(std::coroutine_handle<Promise> waiter) noexcept
+    [[gnu::noinline]] bool await_suspend(std::coroutine_handle<Promise> waiter) noexcept
     {
-        if (!enter(waiter))
+        if (!task_.valid() || !enter(waiter))
             return false;
         task_.frame().promise().under = under_;
         task_.frame().promise().awaiter = waiter;
@@ -74,6 +134,7 @@ public:
     {
         if (stopped_)
             throw_if_stopped();
+        check(task_.valid() ? EXECQ_OK : EXECQ_EINVAL);
         return task_.frame().promise().take();
     }
 
@@ -82,12 +143,12 @@ private:
 };
 
 template <class T>
-class future_awaiter : public awaiting {
+class future_awaiter : public passing {
 public:
     explicit future_awaiter(future<T>&& awaited) noexcept : link_(std::move(awaited).outcome()) {}
 
     template <class Promise>
-    bool await_suspend(std::coroutine_handle<Promise> waiter)
+    [[gnu::noinline]] bool await_suspend(std::coroutine_handle<Promise> waiter)
     {
         if (!link_)
             return false;
@@ -109,16 +170,29 @@ private:
     bool suspend()
     {
         const link source = link_;
+        execq_promise* home = nullptr;
         if (under_ != nullptr) {
+            home = under_->home();
             under_->waits().set(source);
             if (under_->cancel_pending())  // asked before it was known what to ask
                 cancel(source);
         }
-        refused_ = execq_future_on_done(source.future(), done, this, nullptr);
-        if (refused_ == EXECQ_OK && !met_.exchange(true, std::memory_order_acq_rel))
-            return true;  // from here on it may have gone on elsewhere
+        // From here on it may have gone on elsewhere, if this answers true.
+        if (home != nullptr ? come_home(source, home) : stay(source))
+            return true;
         leave();
         return false;
+    }
+    bool come_home(const link& source, execq_promise* home)
+    {
+        return pass([&](execq_done_fn fn, void* env, execq_drop_fn end) {
+            return execq_future_on_promise(source.future(), home, fn, env, end);
+        });
+    }
+    bool stay(const link& source)
+    {
+        refused_ = execq_future_on_done(source.future(), done, this, nullptr);
+        return refused_ == EXECQ_OK && !met_.exchange(true, std::memory_order_acq_rel);
     }
     static void done(execq_future*, void* env)
     {
@@ -129,15 +203,9 @@ private:
         self.leave();
         self.go_on();
     }
-    void leave() noexcept
-    {
-        if (under_ != nullptr)
-            under_->waits().take();
-    }
 
     link link_;
-    execq_status refused_ = EXECQ_OK;
-    // Set by suspend() and by done(); the second one goes on with the coroutine.
+    // Set by stay() and by done(); the second one goes on with the coroutine.
     std::atomic<bool> met_{false};
 };
 
@@ -147,7 +215,7 @@ public:
     explicit worker_awaiter(const executor& where) noexcept : executor_(where) {}
 
     template <class Promise>
-    bool await_suspend(std::coroutine_handle<Promise> waiter)
+    [[gnu::noinline]] bool await_suspend(std::coroutine_handle<Promise> waiter)
     {
         return enter(waiter) && submit();
     }
@@ -190,27 +258,20 @@ private:
         self.leave();
         self.go_on();
     }
-    void leave() noexcept
-    {
-        if (under_ != nullptr)
-            under_->waits().take();
-    }
 
     executor executor_;
-    execq_status refused_ = EXECQ_OK;
     std::int32_t lost_ = EXECQ_REASON_NONE;
 };
 
-// A coroutine on its way to a loop's thread. C's registration needs an env that outlives the delivery, which the
-// coroutine may not: the passage, owned by await_suspend() and the registration, freed by the second that is done with it.
-class loop_awaiter : public awaiting {
+// A coroutine on its way to a loop's thread.
+class loop_awaiter : public passing {
 public:
     explicit loop_awaiter(const loop& where) noexcept : loop_(where) {}
 
     template <class Promise>
-    bool await_suspend(std::coroutine_handle<Promise> waiter)
+    [[gnu::noinline]] bool await_suspend(std::coroutine_handle<Promise> waiter)
     {
-        return enter(waiter) && pass();
+        return enter(waiter) && travel();
     }
     void await_resume()
     {
@@ -219,41 +280,12 @@ public:
     }
 
 private:
-    struct passage {
-        loop_awaiter* waiter;
-        bool delivered = false;        // of the thread that delivers, then drops
-        std::atomic<bool> met{false};  // set by pass() and drop(); the second one frees
-    };
-
-    bool pass()
+    bool travel()
     {
         const loop where = loop_;  // from the registration on, this may be gone
-        auto* env = new passage{this};
-        const execq_status status = execq_future_on_loop(done_future(), where.native(), arrive, env, drop);
-        const bool dropped = env->met.exchange(true, std::memory_order_acq_rel);
-        const bool gone_on = !dropped || env->delivered;
-        if (dropped)
-            delete env;
-        if (!gone_on)  // refused, or withdrawn already
-            refused_ = status != EXECQ_OK ? status : EXECQ_ECLOSED;
-        return gone_on;
-    }
-    static void arrive(execq_future*, void* env)
-    {
-        static_cast<passage*>(env)->delivered = true;
-        static_cast<passage*>(env)->waiter->go_on();
-    }
-    static void drop(void* env)
-    {
-        auto* passage = static_cast<loop_awaiter::passage*>(env);
-        if (!passage->met.exchange(true, std::memory_order_acq_rel))
-            return;
-        loop_awaiter* withdrawn = passage->delivered ? nullptr : passage->waiter;
-        delete passage;
-        if (withdrawn != nullptr) {
-            withdrawn->refused_ = EXECQ_ECLOSED;
-            withdrawn->go_on();
-        }
+        return pass([&where](execq_done_fn fn, void* env, execq_drop_fn end) {
+            return execq_future_on_loop(done_future(), where.native(), fn, env, end);
+        });
     }
     // Delivery on a loop is that of a future that is done; this one always is.
     static execq_future* done_future()
@@ -270,18 +302,20 @@ private:
     }
 
     loop loop_;
-    execq_status refused_ = EXECQ_OK;
 };
 
 }  // namespace detail
 
-// Runs the task inside the awaiting one, and gives its value or throws its failure.
+// Runs the task inside the awaiting one, and gives its value or throws its failure. Errors: error(EXECQ_EINVAL) (an empty
+// one).
 template <class T>
 detail::task_awaiter<T> operator co_await(task<T>&& awaited) noexcept
 {
     return detail::task_awaiter<T>(std::move(awaited));
 }
-// Waits without a thread, and goes on where the future is completed (here, if it is done), with its value or failure.
+// Waits without a thread, and goes on with the future's value or failure: here, if it is done; else where it is completed,
+// or, under submit_async(), on the loop that the coroutine began on.
+// Errors: error(EXECQ_EINVAL) (an empty one), error(EXECQ_ENOMEM), error(EXECQ_ECLOSED) (the loop is gone).
 template <class T>
 detail::future_awaiter<T> operator co_await(future<T>&& awaited) noexcept
 {

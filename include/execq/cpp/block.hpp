@@ -91,8 +91,9 @@ private:
 
 inline link block::pass_cancel() { return {}; }
 
-// Cancels a future and what it waits for. The answer is about the future itself.
-inline execq_status cancel(const link& target)
+// Cancels a future and what it waits for. The answer is about the future itself. By value: what runs inside may end the
+// object that the link comes from.
+inline execq_status cancel(link target)  // NOLINT(performance-unnecessary-value-param)
 {
     const execq_status status = execq_future_cancel(target.future());
     if (status != EXECQ_EBUSY || target.state() == nullptr)
@@ -109,6 +110,14 @@ inline std::int32_t reason_of(const link& done) noexcept
     return named ? done.state()->reason : execq_future_cancel_reason(done.future());
 }
 
+// What was thrown, for a future that has failed; null where the failure was made in C. A task that lost its thread has
+// failed without its block, which its own side may still write to.
+inline std::exception_ptr thrown_by(const link& failed)
+{
+    const bool lost = execq_error_code(execq_future_error(failed.future())) == EXECQ_EEXITED;
+    return failed.state() != nullptr && !lost ? failed.state()->exception : nullptr;
+}
+
 // Why a future that is done has no value; null if it has one.
 inline std::exception_ptr failure_of(const link& done)
 {
@@ -118,8 +127,8 @@ inline std::exception_ptr failure_of(const link& done)
     if (state == EXECQ_FUTURE_CANCELED)
         return std::make_exception_ptr(canceled(cancel_reason{reason_of(done)}));
     const execq_error* failure = execq_future_error(done.future());
-    if (done.state() != nullptr && done.state()->exception != nullptr)
-        return done.state()->exception;
+    if (std::exception_ptr thrown = thrown_by(done); thrown != nullptr)
+        return thrown;
     return std::make_exception_ptr(error(execq_error_code(failure), execq_error_message(failure)));
 }
 
@@ -189,7 +198,7 @@ protected:
 };
 
 // A block that completes a C promise. Each way to complete it gives the computing side's reference up and is the last
-// thing that is done with it.
+// thing that is done with it; false if somebody else has completed it.
 class completer : public block {
 public:
     // Another pair of references to the future and to this.
@@ -204,50 +213,59 @@ public:
     cancel_reason asked_by() const noexcept { return cancel_reason{execq_future_cancel_reason(future_)}; }
 
     // Succeeds with the value that was filled in.
-    void settle()
+    bool settle()
     {
-        finish([value = value](execq_promise* promise) { execq_promise_resolve(promise, value); });
+        if (!claim())
+            return abandon();
+        return finish([value = value](execq_promise* promise) { return execq_promise_resolve(promise, value); },
+                      value != nullptr);
     }
-    void fail(std::int32_t code, const char* message)
-    {
-        finish([=](execq_promise* promise) {
-            if (execq_promise_reject(promise, code, message) == EXECQ_ENOMEM)  // for the message
-                execq_promise_reject(promise, code, nullptr);
-        });
-    }
+    bool fail(std::int32_t code, const char* message) { return claim() ? finish_failed(code, message) : abandon(); }
     // `canceled` cancels it.
-    void reject(std::exception_ptr thrown)
+    bool reject(std::exception_ptr thrown)
     {
         const description as = describe(thrown);
         if (as.canceled)
             return end_canceled(as.reason);
+        if (!claim())
+            return abandon();
         exception = std::move(thrown);
-        fail(as.code, as.text());
+        return finish_failed(as.code, as.text());
     }
     // Ends canceled; for a reason of its own where that is not NONE.
-    void end_canceled(std::int32_t why)
+    bool end_canceled(std::int32_t why)
     {
+        if (!claim())
+            return abandon();
         reason = why;
         execq_future_cancel(future_);  // else a promise that ends with EXECQ_ECANCELED has failed
-        fail(EXECQ_ECANCELED, nullptr);
+        return finish_failed(EXECQ_ECANCELED, nullptr);
     }
     // Ends without an outcome: broken, or canceled if that was asked for.
-    void abandon()
+    bool abandon()
     {
-        finish([](execq_promise*) {});
+        return finish([](execq_promise*) -> execq_status { return EXECQ_EBROKEN; }, false);
     }
     // Ends as another one did, which is done and has no value.
-    void follow(const link& other)
+    bool follow(const link& other)
     {
         if (execq_future_state(other.future()) == EXECQ_FUTURE_CANCELED)
             return end_canceled(reason_of(other));
+        if (!claim())
+            return abandon();
         const execq_error* failure = execq_future_error(other.future());
-        if (other.state() != nullptr)
-            exception = other.state()->exception;
-        fail(execq_error_code(failure), execq_error_message(failure));
+        exception = thrown_by(other);
+        return finish_failed(execq_error_code(failure), execq_error_message(failure));
+    }
+    // Has f called, once, if the future is asked to cancel while this is open. As execq_promise_on_cancel.
+    execq_status on_cancel(execq_cancel_fn f, void* env, execq_drop_fn drop)
+    {
+        return execq_promise_on_cancel(promise_, f, env, drop);
     }
 
 protected:
+    // For a promise that adopt() brings.
+    completer() noexcept = default;
     explicit completer(execq_drop_fn drop_result)
     {
         execq_promise_options options = EXECQ_PROMISE_OPTIONS_INIT;
@@ -259,25 +277,68 @@ protected:
         execq_promise_release(promise_);
         execq_future_release(future_);
     }
+    // Takes over the caller's reference to the promise.
+    void adopt(execq_promise* promise, const link& own) noexcept
+    {
+        promise_ = promise;
+        future_ = own.future();
+        execq_future_retain(future_);
+    }
+    // True to the first one that wants to complete it, who may then write the outcome. Only where there may be several.
+    virtual bool claim() noexcept { return true; }
+    // Borrowed; null once completed.
+    execq_promise* promise() const noexcept { return promise_; }
+
+    static execq_status reject_with(execq_promise* promise, std::int32_t code, const char* message) noexcept
+    {
+        const execq_status status = execq_promise_reject(promise, code, message);
+        return status == EXECQ_ENOMEM ? execq_promise_reject(promise, code, nullptr) : status;  // for the message
+    }
 
 private:
+    bool finish_failed(std::int32_t code, const char* message)
+    {
+        return finish([=](execq_promise* promise) { return reject_with(promise, code, message); }, false);
+    }
     // What is waited for may run inside, and give up all other references: only the C future keeps a value's block.
     template <class Complete>
-    void finish(const Complete& complete)
+    bool finish(const Complete& complete, bool valued)
     {
         execq_promise* promise = std::exchange(promise_, nullptr);
         execq_future* future = std::exchange(future_, nullptr);
-        const bool valued = value != nullptr && exception == nullptr;
-        complete(promise);
+        const bool counts = complete(promise) == EXECQ_OK;
         execq_promise_release(promise);
         execq_future_release(future);
-        if (!valued)
+        if (!counts || !valued)
             release();
+        return counts;
     }
 
     execq_promise* promise_ = nullptr;
     execq_future* future_ = nullptr;
 };
+
+// Completes a block with what a call returns or throws; end() runs before that, whatever became of the call.
+template <class Block, class Call, class End>
+void complete_by(Block& block, Call&& call, const End& end)
+{
+    std::exception_ptr thrown;
+    try {
+        block.fill(std::forward<Call>(call));
+    } catch (...) {
+        thrown = std::current_exception();
+        if (thrown == nullptr) {  // pthread_exit; see let_thread_exit_pass()
+            end();
+            block.fail(EXECQ_EEXITED, nullptr);
+            throw;
+        }
+    }
+    end();
+    if (thrown != nullptr)
+        block.reject(std::move(thrown));
+    else
+        block.settle();
+}
 
 // What a block waits for just now, so that a cancellation finds it: set by the block's own side, read by any thread.
 class awaited {
@@ -298,13 +359,20 @@ public:
         return std::exchange(target_, {});
     }
     // Submits what will call take() first of all, and is therefore noted before it can go on. Answers the task.
-    link submit(execq_executor* executor, execq_fn body, void* env, execq_status& status) noexcept
+    template <class Submit>
+    link note(execq_status& status, const Submit& submit) noexcept
     {
         const guard lock(*this);
         execq_future* task = nullptr;
-        status = execq_submit(executor, body, env, &task);
+        status = submit(&task);
         target_ = link(task, nullptr);
         return target_;
+    }
+    link submit(execq_executor* executor, execq_fn body, void* env, execq_status& status) noexcept
+    {
+        return note(status, [=](execq_future** task) -> execq_status {
+            return executor != nullptr ? execq_submit(executor, body, env, task) : EXECQ_EINVAL;
+        });
     }
 
 private:

@@ -19,17 +19,30 @@
 
 namespace execq {
 
+template <class T>
+class promise;
+
 // As execq_executor_options; 0 is the default of each.
 struct executor_options {
     const char* name = nullptr;
     std::uint32_t max_threads = 0;
     std::uint32_t min_threads = 0;
     std::chrono::nanoseconds keepalive{0};
+    std::uint32_t loop_workers = 0;
+    const execq_uv_table* uv_table = nullptr;  // copied
 };
 
-// As execq_task_options: what is left for C++ to choose.
+// As execq_task_options: what is left for C++ to choose. A time that is not above 0 is due already; none is unset.
 struct task_options {
     const char* name = nullptr;  // shown in reports; copied
+    // Not started before; canceled by a close before that.
+    std::optional<std::chrono::nanoseconds> delay = {};
+    // Canceled (reason deadline) if not started by then.
+    std::optional<std::chrono::nanoseconds> start_within = {};
+    // Canceled, or asked to stop (reason deadline), if not done by then.
+    std::optional<std::chrono::nanoseconds> timeout = {};
+    // What uv_version_string() returns: submit_async() then refuses a loop of another libuv.
+    const char* uv_identity = nullptr;
 };
 
 enum class close_mode : std::int32_t { drain = EXECQ_DRAIN, cancel = EXECQ_CANCEL };
@@ -98,22 +111,63 @@ auto bind(F&& f, Args&&... args)
         };
 }
 
-template <class R, class F>
-future<R> submit(execq_executor* executor, const task_options& chosen, F&& f, bool wants_future)
+// A time as the options want it: 0 is unset there.
+inline std::int64_t option_ns(std::optional<std::chrono::nanoseconds> time) noexcept
+{
+    return !time ? 0 : time->count() > 0 ? time->count() : -1;
+}
+inline execq_task_options c_options(const task_options& chosen, execq_drop_fn drop, execq_drop_fn drop_result) noexcept
+{
+    execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
+    options.drop = drop;
+    options.drop_result = drop_result;
+    options.name = chosen.name;
+    options.delay_ns = option_ns(chosen.delay);
+    options.start_within_ns = option_ns(chosen.start_within);
+    options.timeout_ns = option_ns(chosen.timeout);
+    options.uv_identity = chosen.uv_identity;
+    return options;
+}
+
+// Hands f in: enlist(options, body, env, out), where the future is wanted.
+template <class R, class F, class Enlist>
+future<R> submit_by(const Enlist& enlist, const task_options& chosen, F&& f, bool wants_future)
 {
     using work = task_block<R, std::decay_t<F>>;
-    execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
-    options.drop = &work::drop;
-    options.drop_result = work::drop_result;
-    options.name = chosen.name;
+    const execq_task_options options = c_options(chosen, &work::drop, work::drop_result);
     auto* task = new work(std::forward<F>(f));
     task->retain();  // for the future
     execq_future* made = nullptr;
-    const execq_status status = execq_submit_with(executor, &options, work::body, task, wants_future ? &made : nullptr);
+    const execq_status status = enlist(&options, work::body, task, wants_future ? &made : nullptr);
     link outcome(made, task);
     check(status);
     return future<R>(std::move(outcome));
 }
+// An executor of null is resolved by C.
+template <class R, class F>
+future<R> submit(execq_executor* executor, const task_options& chosen, F&& f, bool wants_future)
+{
+    return submit_by<R>([executor](const execq_task_options* options, execq_fn body, void* env,
+                                   execq_future** out) { return execq_submit_with(executor, options, body, env, out); },
+                        chosen, std::forward<F>(f), wants_future);
+}
+
+// How an asynchronous task is handed in.
+using enlist_async = execq_status (*)(void* where, const execq_task_options* options, execq_async_fn start, void* env,
+                                      execq_future** out);
+inline execq_status enlist_on_executor(void* where, const execq_task_options* options, execq_async_fn start, void* env,
+                                       execq_future** out)
+{
+    return execq_submit_async(static_cast<execq_executor*>(where), options, start, env, out);
+}
+// See async.hpp.
+template <class F>
+struct async_traits;
+template <class F>
+future<typename async_traits<std::decay_t<F>>::value> submit_async(enlist_async enlist, void* where,
+                                                                   const task_options& options, F&& f);
+template <class T, class F>
+future<T> submit_async_as(enlist_async enlist, void* where, const task_options& options, F&& f);
 
 }  // namespace detail
 
@@ -122,7 +176,7 @@ concept submittable = std::invocable<std::decay_t<F>, std::decay_t<Args>...>;
 template <class F, class... Args>
 using submitted_t = std::decay_t<std::invoke_result_t<std::decay_t<F>, std::decay_t<Args>...>>;
 
-// A pool of worker threads. A copy is another reference to the same pool.
+// A pool of worker threads. A copy is another reference to the same pool. One that was moved from answers EXECQ_EINVAL.
 // Ownership: the last reference closes it with a drain and does not wait. Threads: any. Blocks: join() only.
 class executor {
 public:
@@ -134,6 +188,8 @@ public:
         options.max_threads = chosen.max_threads;
         options.min_threads = chosen.min_threads;
         options.keepalive_ns = chosen.keepalive.count();
+        options.loop_workers = chosen.loop_workers;
+        options.uv_table = chosen.uv_table;
         execq_executor* made = nullptr;
         detail::check(execq_executor_new(&options, &made));
         handle_ = detail::executor_handle(made);
@@ -160,7 +216,7 @@ public:
     const
     {
         return detail::submit<submitted_t<F, Args...>>(
-            native(), options, detail::bind(std::forward<F>(f), std::forward<Args>(args)...), true);
+            open(), options, detail::bind(std::forward<F>(f), std::forward<Args>(args)...), true);
     }
     // The same, fire and forget: what it returns is dropped.
     template <class F, class... Args>
@@ -168,7 +224,39 @@ public:
     void post(F&& f, Args&&... args) const
     {
         static_cast<void>(
-            detail::submit<void>(native(), {}, detail::bind(std::forward<F>(f), std::forward<Args>(args)...), false));
+            detail::submit<void>(open(), {}, detail::bind(std::forward<F>(f), std::forward<Args>(args)...), false));
+    }
+
+    // Starts work on a worker's own loop, which many share: nothing there may block. f is one of
+    //   f(promise<T>, uv_loop_t*)  which begins what completes the promise later; where f takes any type (auto), T has to be
+    //                              said: submit_async<T>(f)
+    //   a task<T>, or f() that returns one: a coroutine, which begins on the worker and comes back to its loop, by way of
+    //                              the loop, after each wait for a future (see task)
+    // Ownership: f is destroyed when it has returned, or with its coroutine, or unrun before the future is done; inside the
+    //   call where it is refused.
+    // Errors: error, as execq_submit_async. What f throws fails the future with its type; a thread that ends, with
+    //   error(EXECQ_EEXITED). Cancelling the future has promise::on_cancel() called, or unwinds the coroutine.
+    template <class F>
+    auto submit_async(F&& f) const
+    {
+        return detail::submit_async(detail::enlist_on_executor, open(), {}, std::forward<F>(f));
+    }
+    template <class F>
+    auto submit_async(const task_options& options, F&& f) const
+    {
+        return detail::submit_async(detail::enlist_on_executor, open(), options, std::forward<F>(f));
+    }
+    template <class T, class F>
+    requires std::invocable < std::decay_t<F>, promise<T>,
+    struct uv_loop_s* > future<T> submit_async(F&& f) const
+    {
+        return submit_async<T>(task_options{}, std::forward<F>(f));
+    }
+    template <class T, class F>
+    requires std::invocable < std::decay_t<F>, promise<T>,
+    struct uv_loop_s* > future<T> submit_async(const task_options& options, F&& f) const
+    {
+        return detail::submit_async_as<T>(detail::enlist_on_executor, open(), options, std::forward<F>(f));
     }
 
     void close(close_mode mode = close_mode::drain) const
@@ -188,6 +276,13 @@ public:
 
 private:
     explicit executor(detail::executor_handle owned) noexcept : handle_(std::move(owned)) {}
+
+    // One that was moved from is none, and not the default one.
+    execq_executor* open() const
+    {
+        detail::check(native() != nullptr ? EXECQ_OK : EXECQ_EINVAL);
+        return native();
+    }
 
     bool join_until_ns(std::int64_t timeout_ns, shutdown_report* report) const
     {
@@ -215,6 +310,18 @@ requires submittable<F, Args...> future<submitted_t<F, Args...>> submit(F&& f, A
 {
     return detail::submit<submitted_t<F, Args...>>(nullptr, {},
                                                    detail::bind(std::forward<F>(f), std::forward<Args>(args)...), true);
+}
+
+// Starts work on a loop of a worker of what a null executor stands for at this moment; see executor::submit_async().
+template <class F>
+auto submit_async(F&& f)
+{
+    return detail::submit_async(detail::enlist_on_executor, nullptr, {}, std::forward<F>(f));
+}
+template <class F>
+auto submit_async(const task_options& options, F&& f)
+{
+    return detail::submit_async(detail::enlist_on_executor, nullptr, options, std::forward<F>(f));
 }
 
 // Whether the task that runs here was asked to stop.

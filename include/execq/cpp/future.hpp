@@ -65,9 +65,10 @@ using continued_t = std::decay_t<typename continued<T, F>::type>;
 
 // The outcome of a task, a promise, a then() or a coroutine. Move-only.
 // Ownership: destroying it gives it up; the work goes on, as releasing is not cancelling. get(), then(), on_done() and
-//   on_loop() use it up: it is empty afterwards, and everything but valid() throws error(EXECQ_EINVAL).
+//   on_loop() use it up: it is empty afterwards. An empty one is not done, cancel() answers `none`, and what would wait for
+//   it throws error(EXECQ_EINVAL).
 // Threads: the work and this side are on any thread; one future object is used by one thread at a time, except that
-//   cancel(), state() and done() may be called at any time.
+//   cancel(), state(), done() and the waits may be called at the same time (get() is no wait: it uses the future up).
 // Errors: what the body threw comes back as it was; what failed in C as `error`; what was canceled as `canceled`.
 template <class T>
 class [[nodiscard]] future {
@@ -98,6 +99,21 @@ public:
     bool wait_for(std::chrono::duration<Rep, Period> timeout) const
     {
         const execq_status status = execq_future_wait(native(), detail::to_ns(timeout));
+        if (status == EXECQ_ETIMEDOUT)
+            return false;
+        detail::check(status);
+        return true;
+    }
+
+    // Runs this thread's own loop (execq::thread_loop()) until it is done: inside a blocking body, what the body has started
+    // on the loop goes on meanwhile. As execq_run_until.
+    // Errors: error(EXECQ_EDEADLK) before blocking, inside a callback of the loop too.
+    void run_until() const { detail::check(execq_run_until(native(), -1)); }
+    // False if the time passed first; a time of 0 is one turn of the loop.
+    template <class Rep, class Period>
+    bool run_until(std::chrono::duration<Rep, Period> timeout) const
+    {
+        const execq_status status = execq_run_until(native(), detail::to_ns(timeout));
         if (status == EXECQ_ETIMEDOUT)
             return false;
         detail::check(status);
@@ -198,8 +214,11 @@ void future<T>::on_done(F&& f) &&
     detail::check(valid() ? EXECQ_OK : EXECQ_EINVAL);
     auto owned = std::make_unique<listener>(std::move(link_), std::forward<F>(f));
     // Without a drop the C future needs no record for it.
-    detail::check(execq_future_on_done(owned->source(), listener::hear_once, owned.get(), nullptr));
-    static_cast<void>(owned.release());
+    listener* given = owned.release();  // f may run inside, and end its thread
+    const execq_status status = execq_future_on_done(given->source(), listener::hear_once, given, nullptr);
+    if (status != EXECQ_OK)
+        delete given;
+    detail::check(status);
 }
 
 }  // namespace execq

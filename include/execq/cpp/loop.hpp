@@ -5,16 +5,51 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <concepts>
 #include <cstddef>
+#include <cstdint>
+#include <exception>
 #include <execq/cpp/block.hpp>
+#include <execq/cpp/executor.hpp>
 #include <execq/cpp/future.hpp>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 namespace execq {
 
 class loop_hold;
+
+namespace detail {
+
+// A call onto a loop: on the caller's stack.
+template <class R, class Call>
+struct called {
+    const Call& call;
+    std::conditional_t<std::is_void_v<R>, std::monostate, std::optional<R>> value = {};
+    std::exception_ptr exception = nullptr;
+
+    static std::int32_t body(void* env, void**)
+    {
+        auto& self = *static_cast<called*>(env);
+        try {
+            if constexpr (std::is_void_v<R>)
+                self.call();
+            else
+                self.value.emplace(self.call());
+        } catch (...) {
+            let_thread_exit_pass();
+            self.exception = std::current_exception();
+        }
+        return EXECQ_OK;
+    }
+};
+
+}  // namespace detail
 
 // An attached uv_loop_t. A copy is another reference to the same attachment. attach(uv_loop), below, makes one.
 // Ownership: detach it before the loop is closed; the last reference of an attached one has it detach itself on the
@@ -36,6 +71,69 @@ public:
     // before it can be closed. Errors: error(EXECQ_EALREADY).
     void detach() const { detail::check(execq_loop_detach(native())); }
 
+    // Runs f(args...) as a task on the loop's thread, in the order of submission, never inside this call. As
+    // execq_loop_submit; arguments and exceptions as executor::submit(). A detachment cancels what has not started.
+    // Errors: error(EXECQ_ECLOSED) (detached), error(EXECQ_ENOTSUP) (a delay).
+    template <class F, class... Args>
+    requires submittable<F, Args...> future<submitted_t<F, Args...>> submit(F&& f, Args&&... args)
+    const { return submit(task_options{}, std::forward<F>(f), std::forward<Args>(args)...); }
+    template <class F, class... Args>
+    requires submittable<F, Args...> future<submitted_t<F, Args...>> submit(const task_options& options, F&& f,
+                                                                            Args&&... args)
+    const
+    {
+        return detail::submit_by<submitted_t<F, Args...>>(
+            [this](const execq_task_options* chosen, execq_fn body, void* env, execq_future** out) {
+                return execq_loop_submit(native(), chosen, body, env, out);
+            },
+            options, detail::bind(std::forward<F>(f), std::forward<Args>(args)...), true);
+    }
+
+    // Runs f(args...) on the loop's thread, waits for it, and gives what it returns or throws what it threw.
+    // Blocks: until it has run. Errors: as execq_loop_call: error(EXECQ_EDEADLK) before blocking, on the loop's thread;
+    // error(EXECQ_ECLOSED) (detached); `canceled` (detached meanwhile, it never ran).
+    template <class F, class... Args>
+    requires std::invocable<F, Args...> std::decay_t<std::invoke_result_t<F, Args...>> call(F&& f, Args&&... args)
+    const
+    {
+        return call_ns(
+            -1, [&]() -> decltype(auto) { return std::invoke(std::forward<F>(f), std::forward<Args>(args)...); });
+    }
+    // The same; the time is for f to begin: error(EXECQ_ETIMEDOUT) if it has not, and then it never will.
+    template <class Rep, class Period, class F, class... Args>
+    requires std::invocable<F, Args...> std::decay_t<std::invoke_result_t<F, Args...>>
+    call_within(std::chrono::duration<Rep, Period> time, F&& f, Args&&... args)
+    const
+    {
+        return call_ns(detail::to_ns(time), [&]() -> decltype(auto) {
+            return std::invoke(std::forward<F>(f), std::forward<Args>(args)...);
+        });
+    }
+
+    // Starts work, or a coroutine, on this loop; see executor::submit_async(). The loop stays alive until it is completed.
+    template <class F>
+    auto submit_async(F&& f) const
+    {
+        return detail::submit_async(enlist, native(), {}, std::forward<F>(f));
+    }
+    template <class F>
+    auto submit_async(const task_options& options, F&& f) const
+    {
+        return detail::submit_async(enlist, native(), options, std::forward<F>(f));
+    }
+    template <class T, class F>
+    requires std::invocable < std::decay_t<F>, promise<T>,
+    struct uv_loop_s* > future<T> submit_async(F&& f) const
+    {
+        return submit_async<T>(task_options{}, std::forward<F>(f));
+    }
+    template <class T, class F>
+    requires std::invocable < std::decay_t<F>, promise<T>,
+    struct uv_loop_s* > future<T> submit_async(const task_options& options, F&& f) const
+    {
+        return detail::submit_async_as<T>(enlist, native(), options, std::forward<F>(f));
+    }
+
     // Keeps uv_run alive until the end of the scope.
     [[nodiscard]] loop_hold hold() const;
 
@@ -44,8 +142,81 @@ public:
 private:
     explicit loop(detail::loop_handle owned) noexcept : handle_(std::move(owned)) {}
 
+    static execq_status enlist(void* where, const execq_task_options* options, execq_async_fn start, void* env,
+                               execq_future** out)
+    {
+        return execq_loop_submit_async(static_cast<execq_loop*>(where), options, start, env, out);
+    }
+    template <class Call>
+    auto call_ns(std::int64_t timeout_ns, const Call& called) const -> std::decay_t<decltype(called())>
+    {
+        detail::called<std::decay_t<decltype(called())>, Call> here{called};
+        const execq_status status = execq_loop_call(native(), here.body, &here, timeout_ns, nullptr);
+        if (here.exception != nullptr)
+            std::rethrow_exception(here.exception);
+        if (status == EXECQ_ECANCELED)
+            throw canceled(cancel_reason::shutdown);
+        if (status == EXECQ_EFAILED) {
+            const execq_error* failure = execq_loop_call_error();
+            throw error(execq_error_code(failure), execq_error_message(failure));
+        }
+        detail::check(status);
+        if constexpr (!std::is_void_v<decltype(called())>)
+            return std::move(*here.value);
+    }
+
     detail::loop_handle handle_;
 };
+
+// The main loop of the process. Errors: error(EXECQ_ECLOSED) (there is none).
+inline loop main_loop()
+{
+    execq_loop* found = nullptr;
+    detail::check(execq_main_loop(&found));
+    return loop::adopt(found);
+}
+
+// What to configure, as execq_conf. Null keeps what was configured before.
+struct conf {
+    const class executor* executor = nullptr;
+    const loop* main_loop = nullptr;
+    bool clear_executor = false;
+    bool clear_main_loop = false;
+};
+// Says what a null executor and main_loop() stand for from now on. Ownership: what is configured is kept until it is
+// replaced or cleared. Errors: as execq_init_conf.
+inline void init_conf(const conf& chosen)
+{
+    execq_conf options = EXECQ_CONF_INIT;
+    options.flags |= chosen.clear_executor ? std::uint32_t{EXECQ_CONF_CLEAR_EXECUTOR} : 0U;
+    options.flags |= chosen.clear_main_loop ? std::uint32_t{EXECQ_CONF_CLEAR_MAIN_LOOP} : 0U;
+    options.executor = chosen.executor != nullptr ? chosen.executor->native() : nullptr;
+    options.main_loop = chosen.main_loop != nullptr ? chosen.main_loop->native() : nullptr;
+    detail::check(execq_init_conf(&options));
+}
+
+// This thread's own loop, made where there is none yet. Ownership: the library's; handles on it are the caller's.
+// Errors: as execq_thread_loop.
+inline struct uv_loop_s* thread_loop()
+{
+    struct uv_loop_s* found = nullptr;
+    detail::check(execq_thread_loop(&found));
+    return found;
+}
+// Errors: as execq_thread_loop_close.
+inline void thread_loop_close() { detail::check(execq_thread_loop_close()); }
+
+// Runs this thread's own loop until the future is done; see future::run_until().
+template <class T>
+void run_until(const future<T>& awaited)
+{
+    awaited.run_until();
+}
+template <class T, class Rep, class Period>
+bool run_until(const future<T>& awaited, std::chrono::duration<Rep, Period> timeout)
+{
+    return awaited.run_until(timeout);
+}
 
 // Keeps a loop's uv_run alive as long as it lives. Move-only. Threads: any. Errors: as execq_loop_hold.
 class loop_hold {
@@ -145,7 +316,11 @@ public:
         std::size_t total = 0;
         std::array<execq_completion, 64> batch;
         for (std::size_t n = 1; total < out.size() && n != 0; total += n) {
-            detail::check(execq_cq_drain(native(), batch.data(), std::min(batch.size(), out.size() - total), &n));
+            const std::size_t room = std::min(batch.size(), out.size() - total);
+            const execq_status status = execq_cq_drain(native(), batch.data(), room, &n);
+            if (status != EXECQ_OK && total != 0)
+                break;  // closed meanwhile: first what was taken out before that
+            detail::check(status);
             for (std::size_t i = 0; i < n; ++i)
                 out[total + i] = completion(batch[i]);
         }

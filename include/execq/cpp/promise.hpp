@@ -2,8 +2,12 @@
 #ifndef EXECQ_CPP_PROMISE_HPP
 #define EXECQ_CPP_PROMISE_HPP
 
+#include <concepts>
+#include <exception>
 #include <execq/cpp/block.hpp>
 #include <execq/cpp/future.hpp>
+#include <functional>
+#include <type_traits>
 #include <utility>
 
 namespace execq {
@@ -18,7 +22,7 @@ public:
 
 }  // namespace detail
 
-// Completes its future once. Move-only.
+// Completes its future once. Move-only. submit_async() hands out others, whose future belongs to the task.
 // Ownership: destroyed uncompleted, it fails the future with error(EXECQ_EBROKEN), or cancels it if that was asked for.
 // Threads: any, one at a time. Blocks: never; what waits by on_done() or then() runs inside.
 template <class T>
@@ -46,9 +50,27 @@ public:
         return future<T>(std::move(link_));
     }
 
+    // Has f() called, once, if the future is asked to cancel while the promise is open, or was asked already: where the
+    // promise belongs to a task of submit_async(), on the thread of the loop that it was started on and never inside this
+    // call; else on the thread that asks, or here. set_canceled() asks, too. A completion on another thread waits for f
+    // while it runs.
+    // Ownership: f is destroyed after it ran, or when it is certain that it will not, or inside the call where it fails.
+    // Errors: error(EXECQ_EALREADY) (completed, or there is one), error(EXECQ_ENOMEM). What f throws is reported on stderr.
+    template <class F>
+    requires std::invocable<std::decay_t<F>>
+    void on_cancel(F&& f)
+    {
+        using callable = std::decay_t<F>;
+        detail::check(block_ != nullptr ? EXECQ_OK : EXECQ_EALREADY);
+        auto* owned = new callable(std::forward<F>(f));
+        detail::check(block_->on_cancel([](void* env) { std::invoke(std::move(*static_cast<callable*>(env))); }, owned,
+                                        [](void* env) { delete static_cast<callable*>(env); }));
+    }
+
     bool cancel_requested() const noexcept { return block_ != nullptr && block_->cancel_requested(); }
 
-    // Each of these completes the future; false if it was completed before, and then the arguments are left alone.
+    // Each of these completes the future; false if it was completed before, and then the arguments are left alone, except
+    // where that was not by this promise (the task of submit_async() threw, or lost its thread).
     // Where making the value throws, the promise is still open.
     template <class... Args>
     bool set_value(Args&&... args)
@@ -59,37 +81,36 @@ public:
             static_assert(sizeof...(Args) == 0, "void has no value");
         else
             block_->make(std::forward<Args>(args)...);
-        give_up()->settle();
-        return true;
+        return give_up()->settle();
     }
     bool set_exception(std::exception_ptr thrown)
     {
         if (block_ == nullptr)
             return false;
-        give_up()->reject(std::move(thrown));
-        return true;
+        return give_up()->reject(std::move(thrown));
     }
     // As execq_promise_reject.
     bool set_error(std::int32_t code, const char* message = nullptr)
     {
         if (block_ == nullptr)
             return false;
-        give_up()->fail(code != EXECQ_OK ? code : EXECQ_EFAILED, message);
-        return true;
+        return give_up()->fail(code != EXECQ_OK ? code : EXECQ_EFAILED, message);
     }
     bool set_canceled()
     {
         if (block_ == nullptr)
             return false;
-        give_up()->end_canceled(EXECQ_REASON_NONE);
-        return true;
+        return give_up()->end_canceled(EXECQ_REASON_NONE);
     }
 
-private:
-    detail::writer<T>* give_up() noexcept { return std::exchange(block_, nullptr); }
+    // For the parts of this library: takes the writing side's reference over.
+    explicit promise(detail::holder<T, detail::completer>* writing) noexcept : block_(writing) {}
 
-    detail::writer<T>* block_;  // the writing side's reference; null once completed
-    detail::link link_;         // until get_future()
+private:
+    detail::holder<T, detail::completer>* give_up() noexcept { return std::exchange(block_, nullptr); }
+
+    detail::holder<T, detail::completer>* block_;  // the writing side's reference; null once completed
+    detail::link link_;                            // until get_future()
 };
 
 }  // namespace execq

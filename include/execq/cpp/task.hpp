@@ -4,6 +4,11 @@
 // has to go on, the root's drive() resumes it and whatever it hands over to, one after the other: co_await of a task
 // suspends and returns to that loop instead of calling. So the stack stays flat whether or not the compiler makes tail
 // calls (gcc does not below -O2).
+//
+// Threads change only in await_suspend(). Once that has registered the coroutine somewhere, it may go on, and end, on
+// another thread, so nothing behind that touches the awaiter. clang before 17 inlines these functions into the coroutine,
+// where it puts their variables into the frame, which may be gone, and takes the address of a thread-local for constant:
+// they are not inlined, nor is what looks at the thread's turn.
 #ifndef EXECQ_CPP_TASK_HPP
 #define EXECQ_CPP_TASK_HPP
 
@@ -29,7 +34,8 @@ class task;
 
 namespace detail {
 
-// What a coroutine's future is completed by, and what all coroutines under it share.
+// What a coroutine's future is completed by, and what all coroutines under it share. A root with a home was submitted to a
+// loop: its waits for futures end there.
 class root : public completer {
 public:
     link pass_cancel() override { return awaited_.get(); }
@@ -39,28 +45,51 @@ public:
     bool cancel_pending() const noexcept { return !told_ && cancel_requested(); }
 
     // Goes on with a coroutine, on this thread, until all are suspended or the last one has ended.
-    void drive(std::coroutine_handle<> next)
+    [[gnu::noinline]] void drive(std::coroutine_handle<> next)
     {
         turn here{next, false, nullptr};
         here.outer = std::exchange(turn_, &here);
-        while (here.next)
-            std::exchange(here.next, nullptr).resume();
+        try {
+            while (here.next)
+                std::exchange(here.next, nullptr).resume();
+        } catch (...) {  // nothing but a pthread_exit leaves a coroutine
+            turn_ = here.outer;
+            lose();
+            throw;
+        }
         turn_ = here.outer;
         // Another thread may be driving by now, or this may be gone: only what is on this stack tells.
         if (here.ended)
             finish();
     }
     // Of the coroutine that runs: it has suspended, and this one is next; it has ended, and there is none.
-    static void hand_over(std::coroutine_handle<> next) noexcept { turn_->next = next; }
-    static void end() noexcept { turn_->ended = true; }
+    [[gnu::noinline]] static void hand_over(std::coroutine_handle<> next) noexcept { turn_->next = next; }
+    [[gnu::noinline]] static void end() noexcept { turn_->ended = true; }
 
+    // The promise whose loop its waits come back to; null: they end where they are completed.
+    execq_promise* home() const noexcept { return at_home_ ? promise() : nullptr; }
     awaited& waits() noexcept { return awaited_; }
 
 protected:
     using completer::completer;
     virtual void finish() = 0;
+    // Its thread is ending: destroys the coroutine and fails.
+    virtual void lose() = 0;
+
+    execq_status come_home()
+    {
+        at_home_ = true;
+        return on_cancel(ask, this, nullptr);
+    }
 
 private:
+    // Also what C asks for: a time limit, a close. Inside, this may end.
+    static void ask(void* env)
+    {
+        if (link target = static_cast<root*>(env)->awaited_.get())
+            cancel(std::move(target));
+    }
+
     struct turn {
         std::coroutine_handle<> next;
         bool ended;
@@ -70,6 +99,7 @@ private:
 
     awaited awaited_;
     bool told_ = false;  // of the coroutine that runs
+    bool at_home_ = false;
 };
 
 // The part of a task's promise that does not depend on its type.
@@ -78,7 +108,7 @@ public:
     struct final_awaiter {
         bool await_ready() const noexcept { return false; }
         template <class Promise>
-        void await_suspend(std::coroutine_handle<Promise> ended) const noexcept
+        [[gnu::noinline]] void await_suspend(std::coroutine_handle<Promise> ended) const noexcept
         {
             task_promise_base& promise = ended.promise();
             if (promise.awaiter)
@@ -133,12 +163,15 @@ public:
 
 }  // namespace detail
 
-// A coroutine that starts when it is awaited, or given to start() or executor::submit_task(). Move-only.
+// A coroutine that starts when it is awaited, or given to start() or submit_async(). Move-only.
 // Ownership: destroying one that was not started destroys its arguments. Its locals and arguments are gone before the
-//   future of start() is done.
-// Threads: it goes on where what it awaited was completed; schedule() and on_loop() move it.
-// Errors: exceptions pass by type from task to task and into the future.
-// Cancelling the future of start() has the co_await that it is in, or the next one, throw `canceled`, once; what that
+//   future of start() or submit_async() is done, unless its worker's thread ends first.
+// Threads: under start(), it goes on where the future that it awaited was completed; under submit_async(), on the loop that
+//   it began on, if it had to wait. schedule() and on_loop() move it elsewhere: for good, or up to its next wait for a future.
+// Errors: exceptions pass by type from task to task and into the future. Where the loop that it would come back to is
+//   detached, or its thread has ended, co_await throws error(EXECQ_ECLOSED), where that is found out. pthread_exit in a
+//   coroutine fails the future with error(EXECQ_EEXITED).
+// Cancelling the future of start() or submit_async() has the co_await that it is in, or the next one, throw `canceled`, once; what that
 //   co_await waits for is canceled, too. One that catches it may still co_await to clean up. A coroutine that lets
 //   `canceled` pass, whoever was canceled, ends canceled.
 template <class T>
@@ -183,16 +216,44 @@ inline task<void> task_promise<void>::get_return_object() noexcept
     return task<void>(std::coroutine_handle<task_promise>::from_promise(*this));
 }
 
-// The root of a coroutine, and the block of its future.
-template <class T>
-class coroutine_block final : public holder<T, root> {
-public:
-    explicit coroutine_block(task<T>&& first) : holder<T, root>(coroutine_block::drop_result), task_(std::move(first))
+// The root of a coroutine, and the block of its future. Base: holder<T, root>.
+template <class T, class Base>
+class coroutine_root : public Base {
+protected:
+    using Base::Base;
+    // Destroys what the coroutine refers to; it is gone.
+    virtual void forget() noexcept {}
+
+    void finish() override
     {
-        task_.frame().promise().under = this;
+        complete_by(
+            *this, [this]() -> T { return task_.frame().promise().take(); }, [this] { clear(); });
+    }
+    void lose() override
+    {
+        clear();
+        this->fail(EXECQ_EEXITED, nullptr);
+    }
+    void clear() noexcept
+    {
+        task_ = {};
+        forget();
     }
 
-    void start() { this->drive(task_.frame()); }
+    task<T> task_;
+};
+
+// A coroutine that was started somewhere.
+template <class T>
+class coroutine_block final : public coroutine_root<T, holder<T, root>> {
+public:
+    explicit coroutine_block(task<T>&& first) : coroutine_root<T, holder<T, root>>(coroutine_block::drop_result)
+    {
+        this->task_ = std::move(first);
+        this->task_.frame().promise().under = this;
+    }
+
+    void start() { this->drive(this->task_.frame()); }
     execq_status start_on(const executor& where)
     {
         execq_status status = EXECQ_OK;
@@ -226,22 +287,6 @@ private:
         const link cause(started, nullptr);
         self.follow(cause);
     }
-    void finish() override
-    {
-        std::exception_ptr thrown;
-        try {
-            this->fill([this]() -> T { return task_.frame().promise().take(); });
-        } catch (...) {
-            thrown = std::current_exception();
-        }
-        task_ = {};
-        if (thrown != nullptr)
-            this->reject(std::move(thrown));
-        else
-            this->settle();
-    }
-
-    task<T> task_;
 };
 
 template <class T>

@@ -61,18 +61,8 @@ protected:
                 this->follow(source);
             return;
         }
-        std::exception_ptr thrown;
-        try {
-            this->fill([&]() -> decltype(auto) { return call(std::move(source)); });
-        } catch (...) {
-            let_thread_exit_pass();
-            thrown = std::current_exception();
-        }
-        f_.reset();
-        if (thrown != nullptr)
-            this->reject(std::move(thrown));
-        else
-            this->settle();
+        complete_by(
+            *this, [&]() -> decltype(auto) { return call(std::move(source)); }, [this] { f_.reset(); });
     }
     void lose(const link& cause)
     {
@@ -134,10 +124,10 @@ private:
         self.run(std::move(self.done_));
         return 0;
     }
-    // Only where the body never ran, or did not end, is there still something to complete.
+    // Only where the body never ran is there still something to complete.
     static void ended(execq_future* task, void* env)
     {
-        if (execq_future_state(task) == EXECQ_FUTURE_OK)
+        if (execq_future_state(task) != EXECQ_FUTURE_CANCELED)
             return;
         auto& self = *static_cast<worker_continuation*>(env);
         self.done_ = {};

@@ -87,7 +87,7 @@ private:
         // relaxed: the count orders it.
         const execq_future* failed = first_failed_.load(std::memory_order_relaxed);
         if (refused_ != EXECQ_OK)
-            return this->fail(refused_, nullptr);
+            return void(this->fail(refused_, nullptr));
         if (failed == nullptr)
             return combine();
         const link* first = nullptr;
@@ -101,17 +101,8 @@ private:
     }
     void combine()
     {
-        std::exception_ptr thrown;
-        try {
-            this->fill([this]() -> R { return combine_(this->sources_); });
-        } catch (...) {
-            let_thread_exit_pass();
-            thrown = std::current_exception();
-        }
-        if (thrown != nullptr)
-            this->reject(std::move(thrown));
-        else
-            this->settle();
+        complete_by(
+            *this, [this]() -> R { return combine_(this->sources_); }, [] {});
     }
 
     Combine combine_;
@@ -167,7 +158,7 @@ private:
     void end()
     {
         if (refused_ != EXECQ_OK)
-            return this->fail(refused_, nullptr);
+            return void(this->fail(refused_, nullptr));
         std::size_t index = 0;
         while (this->sources_[index].future() != first_.load(std::memory_order_relaxed))
             ++index;
