@@ -1,0 +1,49 @@
+// Situation 1: a coroutine on the program's loop has a blocking function run, and goes on with the outcome on the loop.
+//
+// The function blocks until the loop's timer lets it go on: were it to block the loop, neither would ever end.
+#include "say.h"
+
+#include <execq/execq.hpp>
+#include <semaphore>
+#include <string>
+
+static execq::task<> program(execq::loop loop, std::binary_semaphore& door)
+{
+    const auto alive = loop.hold();  // uv_run goes on until this ends
+    const std::string answer = co_await execq::submit([&door] {
+        door.acquire();  // or read a file, ask a database, compute
+        say("the blocking function returns");
+        return std::string("an answer");
+    });
+    co_await execq::on_loop(loop);
+    say(answer.c_str());
+}
+
+static void start_timer(uv_loop_t* loop, uv_timer_t* timer, std::binary_semaphore& door)
+{
+    const auto due = [](uv_timer_t* timer) {
+        say("the loop goes on meanwhile");
+        static_cast<std::binary_semaphore*>(timer->data)->release();
+        uv_close(reinterpret_cast<uv_handle_t*>(timer), nullptr);
+    };
+    must_uv("uv_timer_init", uv_timer_init(loop, timer));
+    timer->data = &door;
+    must_uv("uv_timer_start", uv_timer_start(timer, due, 10, 0));
+}
+
+int main()
+{
+    uv_loop_t* const uv_loop = uv_default_loop();
+    const execq::loop loop = execq::attach(uv_loop);
+    std::binary_semaphore door(0);
+    uv_timer_t timer;
+    start_timer(uv_loop, &timer, door);
+
+    auto done = execq::start(program(loop, door));
+    uv_run(uv_loop, UV_RUN_DEFAULT);
+    done.get();  // throws what left the coroutine
+
+    loop.detach();
+    uv_run(uv_loop, UV_RUN_DEFAULT);  // closes what is detached
+    must_uv("uv_loop_close", uv_loop_close(uv_loop));
+}
