@@ -19,26 +19,23 @@ static execq::task<> program(execq::loop loop, std::binary_semaphore& door)
     say(answer.c_str());
 }
 
-static void start_timer(uv_loop_t* loop, uv_timer_t* timer, std::binary_semaphore& door)
+static void tick(uv_timer_t* timer)
 {
-    const auto due = [](uv_timer_t* timer) {
-        say("the loop goes on meanwhile");
-        static_cast<std::binary_semaphore*>(timer->data)->release();
-        uv_close(reinterpret_cast<uv_handle_t*>(timer), nullptr);
-    };
-    must_uv("uv_timer_init", uv_timer_init(loop, timer));
-    timer->data = &door;
-    must_uv("uv_timer_start", uv_timer_start(timer, due, 10, 0));
+    say("the loop goes on meanwhile");
+    static_cast<std::binary_semaphore*>(timer->data)->release();
+    uv_close(reinterpret_cast<uv_handle_t*>(timer), nullptr);
 }
 
 int main()
 {
     uv_loop_t* const uv_loop = uv_default_loop();
-    const execq::loop loop = execq::attach(uv_loop);
     std::binary_semaphore door(0);
     uv_timer_t timer;
-    start_timer(uv_loop, &timer, door);
+    must_uv("uv_timer_init", uv_timer_init(uv_loop, &timer));
+    timer.data = &door;
+    must_uv("uv_timer_start", uv_timer_start(&timer, tick, 10, 0));
 
+    const execq::loop loop = execq::attach(uv_loop);
     auto done = execq::start(program(loop, door));
     uv_run(uv_loop, UV_RUN_DEFAULT);
     done.get();  // throws what left the coroutine
