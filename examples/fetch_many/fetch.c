@@ -2,6 +2,7 @@
 
 #include "fetch.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -109,37 +110,40 @@ static void count_connection(struct fetch_target *target)
         continue;
 }
 
-/* Looks through the answer: status line, headers up to an empty line, and no less than the length that they promise. */
-static void check_answer(struct fetch *fetch)
+/* Whether the body has the length that the headers promise, if they do. Finds the body. */
+static bool is_whole(struct fetch_answer *answer)
+{
+    const char *end = strstr(answer->bytes, "\r\n\r\n");
+    const char *length = strcasestr(answer->bytes, "\r\nContent-Length:");
+
+    if (!end)
+        return false;
+    answer->body = end + 4;
+    answer->body_size = answer->size - (size_t)(answer->body - answer->bytes);
+    if (!length || length >= end)
+        return true; /* up to the end of the connection */
+    return strtoull(strchr(length, ':') + 1, NULL, 10) == answer->body_size;
+}
+
+/* The server has said all it has to say. */
+static void on_end(struct fetch *fetch)
 {
     struct fetch_answer *answer = fetch->answer;
-    const char *line_end;
-    const char *length;
+    char status[64];
 
     if (answer)
         answer->bytes[answer->size] = '\0'; /* there is room: see on_room */
-    if (!answer || strncmp(answer->bytes, "HTTP/1.", 7) != 0 || !(line_end = strstr(answer->bytes, "\r\n"))) {
+    if (!answer || strncmp(answer->bytes, "HTTP/1.", 7) != 0) {
         fail(fetch, UV_EPROTO, "no HTTP answer");
-        return;
-    }
-    if (strncmp(answer->bytes + 8, " 200", 4) != 0) {
-        char line[64];
-        snprintf(line, sizeof line, "%.*s", (int)(line_end - answer->bytes), answer->bytes);
-        fail(fetch, UV_EPROTO, line);
-        return;
-    }
-    answer->body = strstr(answer->bytes, "\r\n\r\n");
-    if (answer->body) {
-        answer->body += 4;
-        answer->body_size = answer->size - (size_t)(answer->body - answer->bytes);
-        length = strcasestr(line_end, "\r\nContent-Length:");
-    }
-    if (!answer->body || (length && length < answer->body && strtoull(length + 17, NULL, 10) != answer->body_size)) {
+    } else if (strncmp(answer->bytes + 8, " 200", 4) != 0) {
+        snprintf(status, sizeof status, "%.*s", (int)strcspn(answer->bytes, "\r\n"), answer->bytes);
+        fail(fetch, UV_EPROTO, status);
+    } else if (!is_whole(answer)) {
         fail(fetch, UV_EPROTO, "the answer is cut off");
-        return;
+    } else {
+        answer->loop = fetch->loop;
+        end(fetch);
     }
-    answer->loop = fetch->loop;
-    end(fetch);
 }
 
 /* Lends the rest of the answer's room, less one byte for a terminator; nothing where there can be no more. */
@@ -168,7 +172,7 @@ static void on_read(uv_stream_t *tcp, ssize_t count, const uv_buf_t *buffer)
 
     (void)buffer;
     if (count == UV_EOF)
-        check_answer(fetch);
+        on_end(fetch);
     else if (count == UV_ENOBUFS)
         fail(fetch, UV_ENOBUFS, "no room for the answer");
     else if (count < 0)

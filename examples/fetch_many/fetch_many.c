@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,15 +23,15 @@
 
 enum {
     WORKERS = 2,
-    COUNT_MAX = 20000,  /* connections to one address; the system has some 28,000 ports for them */
-    TIMEOUT_MAX = 3600, /* seconds */
-    SPARE_FILES = 64,   /* descriptors for all but connections */
-    REASONS_MAX = 8     /* kinds of failure that are told apart */
+    COUNT_MAX = 20000,     /* connections to one address; the system has some 28,000 ports for them */
+    TIMEOUT_MAX = 3600000, /* milliseconds */
+    SPARE_FILES = 64,      /* descriptors for all but connections */
+    REASONS_MAX = 8        /* kinds of failure that are told apart */
 };
 
 struct options {
     unsigned count;
-    unsigned timeout; /* seconds */
+    unsigned timeout; /* milliseconds */
     char *server;     /* "host:port"; NULL: the local one */
 };
 
@@ -130,7 +131,7 @@ static execq_executor *executor_open(void)
 /* Starts all, then waits for all; a fetch that cannot even be started counts as failed. */
 static void fetch_all(struct fetch_target *target, const struct options *options, struct tally *tally)
 {
-    int64_t timeout_ns = (int64_t)options->timeout * 1000000000;
+    int64_t timeout_ns = (int64_t)options->timeout * 1000000;
     execq_future **futures = calloc(options->count, sizeof *futures);
     execq_executor *executor;
     unsigned started = 0;
@@ -186,7 +187,7 @@ static void usage(FILE *stream)
 {
     fprintf(
         stream,
-        "usage: fetch_many [--timeout SECONDS] [count [host:port]]\n"
+        "usage: fetch_many [--timeout MS] [count [host:port]]\n"
         "Fetches so many HTTP answers at once (1 to %d, default 2000) with %d threads: from a server of its own, which\n"
         "answers once all have connected and whose answers are checked, or the page / from another one.\n"
         "  --timeout SECONDS   gives up on a fetch after so long (1 to %d, default 60)\n"
@@ -225,7 +226,7 @@ static void parse_arguments(struct options *options, int argc, char **argv)
     while ((option = getopt_long(argc, argv, "", known, NULL)) != -1) {
         switch (option) {
         case 't':
-            options->timeout = parse_number("not a number of seconds", optarg, TIMEOUT_MAX);
+            options->timeout = parse_number("not a number of milliseconds", optarg, TIMEOUT_MAX);
             break;
         case 'h':
             usage(stdout);
@@ -262,13 +263,14 @@ static void split_server(char *server, struct fetch_target *target)
 
 int main(int argc, char **argv)
 {
-    struct options options = {.count = 2000, .timeout = 60};
+    struct options options = {.count = 2000, .timeout = 60000};
     struct fetch_target target = {.host = "localhost"};
     struct local_server *local = NULL;
     struct tally tally = {0};
     char port[16];
 
     parse_arguments(&options, argc, argv);
+    signal(SIGPIPE, SIG_IGN); /* libuv writes to whoever is gone like anybody else */
     if (options.server)
         split_server(options.server, &target);
     allow_files(&options);

@@ -85,9 +85,28 @@ fetches_from_another_server() {
 
 gives_up_on_a_server_that_never_answers() {
     serve silent
-    run 1 "$program" --timeout 1 30 "127.0.0.1:$port"
+    run 1 "$program" --timeout 300 30 "127.0.0.1:$port"
     is out '0 fetched, 30 failed, at most 30 at once, on 0 workers'
     is err 'failed: 30, timed out'
+}
+
+# The time is up while names are looked up, connections made, answers awaited: each fetch is counted once all the same.
+gives_up_at_any_step() {
+    for timeout in 1 3 10 30 100; do
+        status=0
+        "$program" --timeout $timeout >out 2>err || status=$?
+        expect out 1 '^[0-9]+ fetched, [0-9]+ failed, at most [0-9]+ at once, on [0-2] workers?$'
+        fetched=$(cut -d' ' -f1 out)
+        failed=$((2000 - fetched))
+        expect out 1 "^$fetched fetched, $failed failed, "
+        if [ $failed -eq 0 ]; then
+            [ $status -eq 0 ] || fail "exit status $status"
+            is err ''
+        else
+            [ $status -eq 1 ] || fail "exit status $status"
+            is err "failed: $failed, timed out"
+        fi
+    done
 }
 
 names_the_step_that_failed() {
@@ -122,7 +141,7 @@ TEXT
 }
 
 refuses_wrong_arguments() {
-    for wrong in 0 -1 20001 many 1x '' 99999999999999999999 --timeout=0 --timeout=3601 --timeout=soon --nonsense; do
+    for wrong in 0 -1 20001 many 1x '' 99999999999999999999 --timeout=0 --timeout=3600001 --timeout=soon --nonsense; do
         run 2 "$program" "$wrong"
         expect err 1 '^usage: fetch_many '
         is out ''
