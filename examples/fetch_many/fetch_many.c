@@ -132,7 +132,7 @@ static execq_executor *executor_open(void)
 static void fetch_all(struct fetch_target *target, const struct options *options, struct tally *tally)
 {
     int64_t timeout_ns = (int64_t)options->timeout * 1000000;
-    execq_future **futures = calloc(options->count, sizeof *futures);
+    execq_future **futures = calloc(options->count, sizeof(execq_future *));
     execq_executor *executor;
     unsigned started = 0;
     execq_status status = EXECQ_OK;
