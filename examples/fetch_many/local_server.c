@@ -215,7 +215,7 @@ static int open_all(struct local_server *server)
     return error;
 }
 
-int local_server_start(unsigned hold, struct local_server **out_server)
+int local_server_start(unsigned hold, struct local_server **out)
 {
     struct local_server *server = calloc(1, sizeof *server);
     int error;
@@ -233,7 +233,7 @@ int local_server_start(unsigned hold, struct local_server **out_server)
         server->stop.data = server;
         error = open_all(server);
         if (error == 0) {
-            *out_server = server;
+            *out = server;
             return 0;
         }
         on_stop(&server->stop);

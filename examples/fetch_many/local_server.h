@@ -12,7 +12,7 @@ enum { LOCAL_SERVER_BODY_MAX = 8 * 1024 };
 struct local_server;
 
 /* Listens on 127.0.0.1, at a port that the system chooses, and starts to serve. Returns 0 or a libuv error. */
-int local_server_start(unsigned hold, struct local_server **out_server);
+int local_server_start(unsigned hold, struct local_server **out);
 
 int local_server_port(const struct local_server *server);
 
