@@ -27,8 +27,8 @@ struct fetch {
     execq_promise *promise; /* one reference */
     uv_loop_t *loop;
     enum step step;
-    int error; /* what ended it early: a libuv error, … */
-    char message[128];
+    int error;         /* what ended it early: a libuv error, … */
+    char message[128]; /* … in words, with the step */
     uv_getaddrinfo_t resolution;
     struct addrinfo *addresses;
     const struct addrinfo *next; /* the address to try next */
