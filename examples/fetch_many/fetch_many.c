@@ -1,7 +1,8 @@
 /* fetch_many: fetches thousands of HTTP answers at once, with two threads.
  *
  * Each fetch is an asynchronous task (fetch.c): it waits for names and sockets on a worker's loop, so one worker has
- * thousands of them open, and this file reads like any program that blocks: submit all, wait for all, look at each.
+ * thousands of them open, and this file reads like any program that blocks: submit all, wait for all, look at each. Which
+ * of the two workers a fetch is on is decided when one is free to start it; nothing spreads them evenly.
  *
  * Without a server to ask, it brings its own (local_server.c), which answers nobody until all connections are open. */
 #define _GNU_SOURCE
