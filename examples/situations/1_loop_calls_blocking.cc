@@ -7,15 +7,13 @@
 #include <semaphore>
 #include <string>
 
-static execq::task<> program(execq::loop loop, std::binary_semaphore& door)
+static execq::task<> program(std::binary_semaphore& door)
 {
-    const auto alive = loop.hold();  // uv_run goes on until this ends
     const std::string answer = co_await execq::submit([&door] {
         door.acquire();  // or read a file, ask a database, compute
         say("the blocking function returns");
         return std::string("an answer");
     });
-    co_await execq::on_loop(loop);
     say(answer.c_str());
 }
 
@@ -36,9 +34,9 @@ int main()
     must_uv("uv_timer_start", uv_timer_start(&timer, tick, 10, 0));
 
     const execq::loop loop = execq::attach(uv_loop);
-    auto done = execq::start(program(loop, door));
-    uv_run(uv_loop, UV_RUN_DEFAULT);
-    done.get();  // throws what left the coroutine
+    auto done = loop.submit_async(program(door));
+    uv_run(uv_loop, UV_RUN_DEFAULT);  // ends when the coroutine has
+    done.get();                       // throws what left it
 
     loop.detach();
     uv_run(uv_loop, UV_RUN_DEFAULT);  // closes what is detached

@@ -5,18 +5,12 @@
 #include <chrono>
 #include <execq/execq.hpp>
 #include <string>
-#include <utility>
 
 static std::string block_on_loop_work(std::chrono::milliseconds length)
 {
-    uv_loop_t* loop = nullptr;  // this thread's own: it is made here, at the first call
-    must("execq_thread_loop", execq_thread_loop(&loop));
-    execq::promise<std::string> promise;
-    auto rest = promise.get_future();
-
     say("the blocking function starts work on its loop");
-    nap(std::move(promise), loop, length);
-    must("execq_run_until", execq_run_until(rest.native(), -1));  // runs the loop, here
+    auto rest = nap(length);  // on this thread's own loop, which is made at the first call
+    rest.run_until();         // runs the loop, here
     say("the blocking function returns");
     return rest.get();
 }

@@ -6,27 +6,19 @@
 #include <chrono>
 #include <execq/execq.hpp>
 #include <string>
-#include <utility>
 
 static std::string block_on_loop_work(std::chrono::milliseconds length)
 {
-    uv_loop_t* loop = nullptr;  // this thread's own: it is made here, at the first call
-    must("execq_thread_loop", execq_thread_loop(&loop));
-    execq::promise<std::string> promise;
-    auto rest = promise.get_future();
-
     say("the blocking function starts work on its loop");
-    nap(std::move(promise), loop, length);
-    must("execq_run_until", execq_run_until(rest.native(), -1));  // runs the loop, here
+    auto rest = nap(length);  // on this thread's own loop, which is made at the first call
+    rest.run_until();         // runs the loop, here
     say("the blocking function returns");
     return rest.get();
 }
 
-static execq::task<> program(execq::loop loop)
+static execq::task<> program()
 {
-    const auto alive = loop.hold();  // uv_run goes on until this ends
     const std::string rest = co_await execq::submit(block_on_loop_work, std::chrono::milliseconds(10));
-    co_await execq::on_loop(loop);
     say(rest.c_str());
 }
 
@@ -34,9 +26,9 @@ int main()
 {
     uv_loop_t* const uv_loop = uv_default_loop();
     const execq::loop loop = execq::attach(uv_loop);
-    auto done = execq::start(program(loop));
-    uv_run(uv_loop, UV_RUN_DEFAULT);
-    done.get();  // throws what left the coroutine
+    auto done = loop.submit_async(program());
+    uv_run(uv_loop, UV_RUN_DEFAULT);  // ends when the coroutine has
+    done.get();                       // throws what left it
 
     loop.detach();
     uv_run(uv_loop, UV_RUN_DEFAULT);  // closes what is detached

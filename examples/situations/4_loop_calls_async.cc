@@ -1,35 +1,31 @@
-// Situation 4: a coroutine on the program's loop has asynchronous work run on a worker's loop, and goes on with the outcome
-// on its own. Worth it where that work takes much of a processor, or too much of the loop's time.
-#include "nap.h"
+// Situation 4: a coroutine on the program's loop has another one run on a worker's loop, and goes on with the outcome on
+// its own. Worth it where that work takes much of a processor, or too much of the loop's time.
+#include "nap.hpp"
 #include "say.h"
 
-#include <cstdint>
+#include <chrono>
 #include <execq/execq.hpp>
+#include <string>
 
-static void start(execq_promise* promise, uv_loop_t* loop, void* env)
+static execq::task<std::string> work(std::chrono::milliseconds length)
 {
     say("the asynchronous work starts");
-    nap(promise, loop, env);  // returns at once; the worker then runs the loop
+    co_return co_await nap(length);  // the worker runs its loop meanwhile
 }
 
-static execq::task<> program(execq::loop loop)
+static execq::task<> program()
 {
-    const auto alive = loop.hold();  // uv_run goes on until this ends
-    std::uint64_t milliseconds = 10;
-    execq_future* future = nullptr;
-    must("execq_submit_async", execq_submit_async_uv(nullptr, nullptr, start, &milliseconds, &future));
-    void* const rest = co_await execq::future<void*>::adopt(future);
-    co_await execq::on_loop(loop);
-    say(static_cast<const char*>(rest));
+    const std::string rest = co_await execq::submit_async(work(std::chrono::milliseconds(10)));
+    say(rest.c_str());
 }
 
 int main()
 {
     uv_loop_t* const uv_loop = uv_default_loop();
     const execq::loop loop = execq::attach(uv_loop);
-    auto done = execq::start(program(loop));
-    uv_run(uv_loop, UV_RUN_DEFAULT);
-    done.get();  // throws what left the coroutine
+    auto done = loop.submit_async(program());
+    uv_run(uv_loop, UV_RUN_DEFAULT);  // ends when the coroutine has
+    done.get();                       // throws what left it
 
     loop.detach();
     uv_run(uv_loop, UV_RUN_DEFAULT);  // closes what is detached

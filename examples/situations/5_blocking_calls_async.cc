@@ -1,21 +1,18 @@
-// Situation 5: a program without a loop has asynchronous work run on a worker's loop, and waits for it.
-#include "nap.h"
+// Situation 5: a program without a loop has asynchronous work run on a worker's loop, and waits for it. The work may be a
+// coroutine, as in situation 4, or callbacks of libuv that complete a promise, as here.
+#include "nap.hpp"
 #include "say.h"
 
-#include <cstdint>
+#include <chrono>
 #include <execq/execq.hpp>
-
-static void start(execq_promise* promise, uv_loop_t* loop, void* env)
-{
-    say("the asynchronous work starts");
-    nap(promise, loop, env);  // returns at once; the worker then runs the loop
-}
+#include <string>
+#include <utility>
 
 int main()
 {
-    std::uint64_t milliseconds = 10;
-    execq_future* future = nullptr;
-    must("execq_submit_async", execq_submit_async_uv(nullptr, nullptr, start, &milliseconds, &future));
-    auto rest = execq::future<void*>::adopt(future);
-    say(static_cast<const char*>(rest.get()));
+    auto rest = execq::submit_async([](execq::promise<std::string> promise, uv_loop_t* loop) {
+        say("the asynchronous work starts");
+        nap(std::move(promise), loop, std::chrono::milliseconds(10));  // returns at once; the worker then runs the loop
+    });
+    say(rest.get().c_str());
 }

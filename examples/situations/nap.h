@@ -4,16 +4,8 @@
 
 #include <execq/execq.h>
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
 /* Completes the promise with "rested" after *milliseconds (a uint64_t) on this loop. Gives the promise's reference up.
  * It is an execq_async_fn, so that execq_submit_async can start it too. */
 void nap(execq_promise *promise, struct uv_loop_s *loop, void *milliseconds);
-
-#ifdef __cplusplus
-}
-#endif
 
 #endif

@@ -45,4 +45,13 @@ inline void nap(execq::promise<std::string> promise, uv_loop_t* loop, std::chron
     self->start(loop, static_cast<std::uint64_t>(length.count()));
 }
 
+// The same on the calling thread's own loop, as a future.
+inline execq::future<std::string> nap(std::chrono::milliseconds length)
+{
+    execq::promise<std::string> promise;
+    auto rest = promise.get_future();
+    nap(std::move(promise), execq::thread_loop(), length);
+    return rest;
+}
+
 #endif
