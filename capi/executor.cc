@@ -47,7 +47,8 @@ execq_status execq_executor_new(const execq_executor_options *options, execq_exe
     const execq_status status = read_options<offsetof(execq_executor_options, keepalive_ns)>(options, 0, read);
     if (status != EXECQ_OK)
         return status;
-    if (out == nullptr || !threads_agree(read))
+    if (out == nullptr || !threads_agree(read) || read.max_spares > EXECQ_MAX_THREADS ||
+        read.capacity > EXECQ_MAX_CAPACITY || read.full_policy > EXECQ_FULL_CALLER_RUNS || read.reserved_2 != 0)
         return EXECQ_EINVAL;
     execq_uv_table table;
     const execq_status readable = read_owning_table(read.uv_table, table);
@@ -57,7 +58,8 @@ execq_status execq_executor_new(const execq_executor_options *options, execq_exe
         Executor *executor = nullptr;
         const execq_status made =
             Executor::make({read.name, read.max_threads, read.min_threads, read.keepalive_ns, read.loop_workers,
-                            read.uv_table != nullptr ? &table : nullptr, read.reserved_loop_workers},
+                            read.uv_table != nullptr ? &table : nullptr, read.reserved_loop_workers, read.capacity,
+                            read.full_policy, read.max_spares},
                            &executor);
         if (made == EXECQ_OK)
             *out = handle_of(executor);

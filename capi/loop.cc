@@ -100,7 +100,8 @@ execq_status execq_loop_submit(execq_loop *loop, const execq_task_options *optio
     execq_status status = read_task(options, fn, env, spec);
     if (status == EXECQ_OK && loop == nullptr)
         status = EXECQ_EINVAL;
-    if (status == EXECQ_OK && (spec.times.delayed() || spec.turnstile != nullptr))
+    if (status == EXECQ_OK &&
+        (spec.times.delayed() || spec.turnstile != nullptr || spec.priority != EXECQ_PRIORITY_NORMAL))
         status = EXECQ_ENOTSUP;
     if (status != EXECQ_OK)
         return reject(status, drop_of(options), env);
@@ -114,7 +115,8 @@ execq_status execq_loop_submit_async(execq_loop *loop, const execq_task_options 
     execq_status status = read_task_options(options, env, spec);
     if (status == EXECQ_OK && (loop == nullptr || start == nullptr))
         status = EXECQ_EINVAL;
-    if (status == EXECQ_OK && (spec.times.delayed() || spec.turnstile != nullptr))
+    if (status == EXECQ_OK &&
+        (spec.times.delayed() || spec.turnstile != nullptr || spec.priority != EXECQ_PRIORITY_NORMAL))
         status = EXECQ_ENOTSUP;
     if (status != EXECQ_OK)
         return reject(status, drop_of(options), env);

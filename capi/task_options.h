@@ -52,14 +52,15 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
     if (options == nullptr)
         return EXECQ_OK;
     execq_task_options read;
-    const execq_status status = read_options<first_task_options_size>(options, 0, read);
+    const execq_status status = read_options<first_task_options_size>(options, EXECQ_TASK_NO_WAIT, read);
     if (status != EXECQ_OK)
         return status;
-    if ((read.env_size != 0 && env == nullptr) || read.reserved != 0)
+    if ((read.env_size != 0 && env == nullptr) || read.reserved != 0 || read.priority < EXECQ_PRIORITY_LOW ||
+        read.priority > EXECQ_PRIORITY_HIGH)
         return EXECQ_EINVAL;
     if (read.key != 0 && read.queue == nullptr)
         return EXECQ_EINVAL;
-    if (read.priority != 0 || read.context != nullptr || read.group != nullptr || read.cancel_source != nullptr)
+    if (read.context != nullptr || read.group != nullptr || read.cancel_source != nullptr)
         return EXECQ_ENOTSUP;
     spec.drop = read.drop;
     spec.drop_result = read.drop_result;
@@ -69,6 +70,8 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
     spec.turnstile = core_of(read.queue);
     spec.scopes.all[0] = core_of(read.queue);
     spec.scopes.key = read.key;
+    spec.priority = read.priority;
+    spec.no_wait = (read.flags & EXECQ_TASK_NO_WAIT) != 0;
     if (uv_identity != nullptr)
         *uv_identity = read.uv_identity;
     return EXECQ_OK;

@@ -34,11 +34,27 @@ typedef struct execq_executor_options {
     const struct execq_uv_table *uv_table; /* the libuv of the threads' own loops; copied, and the libuv has to stay
                                               loaded as long as the executor's threads; NULL: the one that libexecq is
                                               linked to */
+    /* Since 0.4. */
+    uint32_t capacity; /* tasks that may be accepted and not started, at most EXECQ_MAX_CAPACITY; 0: any number. A task
+                            counts until its body starts or it is canceled, at that very moment: also one that is not due
+                            yet, or that waits in a queue in front of the executor. Periodic ones do not count */
+    uint32_t
+        full_policy; /* what a submission does that finds no room: EXECQ_FULL_…. It waits no longer than the task itself
+                             may (start_within_ns, timeout_ns: then EXECQ_ETIMEDOUT), first come, first served */
+    int32_t
+        max_spares; /* threads beyond max_threads, in the place of those that are blocked (execq_blocking_begin, or a wait for
+                            a task of this executor that has not started, or for room in it), at most
+                            EXECQ_MAX_THREADS; 0: min(64, max_threads), but none where max_threads is 1, as tasks of such
+                            an executor never run side by side; negative: none */
+    uint32_t reserved_2; /* 0 */
 } execq_executor_options;
-#define EXECQ_EXECUTOR_OPTIONS_INIT                                            \
-    {                                                                          \
-        (uint32_t)sizeof(execq_executor_options), 0, NULL, 0, 0, 0, 0, 0, NULL \
+#define EXECQ_EXECUTOR_OPTIONS_INIT                                                        \
+    {                                                                                      \
+        (uint32_t)sizeof(execq_executor_options), 0, NULL, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0 \
     }
+
+/* The largest capacity of an executor. */
+enum { EXECQ_MAX_CAPACITY = 1073741824 };
 
 /* How a close treats work that has not started. */
 enum {
@@ -80,9 +96,10 @@ typedef struct execq_shutdown_report {
  * Ownership: the caller gets one reference in *out. The last release closes it with EXECQ_DRAIN and does not wait.
  * Threads: any. Blocks: never.
  * Order: none is promised between tasks.
- * Errors: EXECQ_EINVAL (out NULL, max_threads, min_threads or loop_workers above EXECQ_MAX_THREADS, the latter two above
- *   a max_threads that is not 0, reserved_loop_workers that leave no thread, fewer than min_threads, or do not agree with
- *   loop_workers, struct_size, an incomplete uv_table), EXECQ_ENOTSUP (flags, unknown bytes, a uv_table
+ * Errors: EXECQ_EINVAL (out NULL, max_threads, min_threads, loop_workers or max_spares above EXECQ_MAX_THREADS, the two in
+ *   the middle above a max_threads that is not 0, reserved_loop_workers that leave no thread, fewer than min_threads, or do
+ *   not agree with loop_workers, capacity, full_policy, struct_size, an incomplete uv_table), EXECQ_ENOTSUP (flags, unknown
+ *   bytes, a uv_table
  *   older than 1.44 or for attaching loops only), EXECQ_ENOMEM, EXECQ_EAGAIN (65,535 executors exist).
  * Since: 0.1. */
 EXECQ_API execq_status execq_executor_new(const execq_executor_options *options, execq_executor **out);

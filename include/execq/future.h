@@ -49,7 +49,7 @@ EXECQ_API int32_t execq_future_state(execq_future *future);
  * Errors: EXECQ_EINVAL (future NULL), EXECQ_ETIMEDOUT, EXECQ_EDEADLK before blocking: the future is that of the task
  *   that runs here or of one that it is nested in; or it has not started (or is between two runs), may not be run in place
  *   (what is never run so, a time limit, a callback of the library or of the worker's own loop, less than 256 KiB of stack)
- *   and its executor, of which this is a worker, can start no thread for it. For an asynchronous task that is also where all
+ *   and its executor, of which this is a worker, can start no thread for it, nor a spare one (max_spares). For an asynchronous task that is also where all
  *   of the executor's loop_workers have such tasks open and are blocked. Inside the start function of an asynchronous task
  *   its future is that of the task that runs here; afterwards it belongs to an open promise, for which a wait lasts until
  *   that is completed or its time is over.

@@ -61,7 +61,7 @@ typedef struct execq_stats {
     uint64_t threads;     /* out: that have not ended */
     uint64_t idle;        /* out: of these, in the state IDLE */
     uint64_t running;     /* out: of these, in the state RUNNING */
-    uint64_t threads_max; /* out: as many may there be */
+    uint64_t threads_max; /* out: as many may there be, now: one more for each that is blocked, up to max_spares */
     /* out: blocking tasks that wait to start, and asynchronous ones. Exact while nobody submits or takes, as far as they lie
      * within the first 16,384 of their inbox; what is behind these is estimated as if it were like them, and left out where
      * it belongs to the same execq_submit_many. Canceled tasks count until a worker finds them. */
@@ -79,14 +79,20 @@ typedef struct execq_stats {
     uint64_t loop_delays;
     execq_latency loop_lag;  /* out: how late loops are run, of all workers together */
     execq_latency loop_turn; /* out: for how long the callbacks of one turn run, of all workers together */
+    /* Since 0.4. */
+    uint64_t spares;      /* out: threads beyond max_threads now, those that stand by included */
+    uint64_t most_spares; /* out: the most of them at any time */
+    uint64_t blocked;     /* out: threads that said so (execq_blocking_begin), or wait for a task of the executor that
+                                   had not started, or for room; now */
+    uint64_t blocking_hints;    /* out: times that a task said so */
+    uint64_t waits_in_place;    /* out: waits that ran what they waited for themselves */
+    uint64_t waits_compensated; /* out: waits that a thread beyond max_threads was called for */
+    uint64_t waits_refused;     /* out: waits that were answered EXECQ_EDEADLK as no thread could come */
 } execq_stats;
 #define EXECQ_STATS_INIT                                                                                               \
     {                                                                                                                  \
         (uint32_t)sizeof(execq_stats), 0, NULL, 0, (uint32_t)sizeof(execq_worker_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0, {0, 0, 0, 0},                                                                            \
-        {                                                                                                              \
-            0, 0, 0, 0                                                                                                 \
-        }                                                                                                              \
+            0, 0, 0, 0, 0, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0                                          \
     }
 
 /* Tells what an executor does now and did so far. Each figure is of some moment during the call, not all of the same one.

@@ -17,7 +17,7 @@ extern "C" {
 
 typedef struct execq_task_options {
     uint32_t struct_size;
-    uint32_t flags;            /* none yet: 0 */
+    uint32_t flags;            /* EXECQ_TASK_… */
     execq_drop_fn drop;        /* ends the ownership of env */
     execq_drop_fn drop_result; /* ends the ownership of the value: runs once, at the future's last release, on that
                                    thread, if the task succeeded and nobody took the value (a NULL value too) */
@@ -51,7 +51,17 @@ typedef struct execq_task_options {
         (uint32_t)sizeof(execq_task_options), 0, NULL, NULL, NULL, 0, 0, 0, 0, NULL, 0, 0, NULL, NULL, 0, NULL, NULL \
     }
 
-/* How urgent a task is; any other number is EXECQ_EINVAL. */
+/* Flags of a task. Since 0.4. */
+enum {
+    EXECQ_TASK_NO_WAIT = 1 /* the submission never waits, and never runs the task itself: where the executor,
+                              or the queue, has no room, it answers EXECQ_EFULL */
+};
+
+/* How urgent a task is; any other number is EXECQ_EINVAL. A worker takes high tasks before others, also before those that it
+ * has fetched or submitted itself, and low ones after others; but of every 16 tasks that it takes at least one is not high if
+ * such a one waits, and of every 64 at least one is low if one waits. Tasks of one class other than NORMAL start in the order
+ * of their submission. Among asynchronous tasks the same holds, apart; a high one is taken before other tasks too. What
+ * waits for its turn in a queue, or on a loop (execq_loop_submit: EXECQ_ENOTSUP), has no priority. */
 enum { EXECQ_PRIORITY_LOW = -1, EXECQ_PRIORITY_NORMAL = 0, EXECQ_PRIORITY_HIGH = 1 };
 
 /* Runs fn(env) on a worker.
@@ -60,12 +70,13 @@ enum { EXECQ_PRIORITY_LOW = -1, EXECQ_PRIORITY_NORMAL = 0, EXECQ_PRIORITY_HIGH =
  * Threads: any. Blocks: never (it may start a thread).
  * Order: none is promised between tasks of an executor.
  * Errors: EXECQ_EINVAL (fn NULL), EXECQ_ECLOSED, EXECQ_ENOMEM, EXECQ_EAGAIN (the first thread cannot be started).
- * Since: 0.1. */
+ *   Where the executor has a capacity: EXECQ_EFULL, EXECQ_ETIMEDOUT, EXECQ_EDEADLK, as its policy says (EXECQ_FULL_…), which
+ *   also says whether it blocks. Since: 0.1. */
 EXECQ_API execq_status execq_submit(execq_executor *executor, execq_fn fn, void *env, execq_future **out);
 
 /* Runs fn(env) on a worker, with options (NULL: none).
  * Ownership: as the options say; *out as for execq_submit. Threads: any. Blocks: never. Order: as execq_submit.
- * Errors: those of execq_submit; EXECQ_EINVAL (struct_size, env_size without env), EXECQ_ENOTSUP (flags, unknown
+ * Errors: those of execq_submit; EXECQ_EINVAL (struct_size, env_size without env, priority), EXECQ_ENOTSUP (flags, unknown
  *   bytes). Since: 0.1. */
 EXECQ_API execq_status execq_submit_with(execq_executor *executor, const execq_task_options *options, execq_fn fn,
                                          void *env, execq_future **out);
@@ -95,7 +106,8 @@ EXECQ_API execq_status execq_submit_to_cq(execq_executor *executor, const execq_
  * Ownership: each env as for execq_submit_with; on failure drop runs once for each. envs itself is borrowed for the
  *   call; NULL stands for n NULLs. With out, the caller gets n references in out[0 … n-1].
  * Threads: any. Blocks: never. Order: out is in the order of envs; none is promised between the tasks.
- * Errors: those of execq_submit_with. n = 0 is EXECQ_OK if the rest is valid. Since: 0.1. */
+ * Errors: those of execq_submit_with; EXECQ_EINVAL (n is above the capacity of the executor; under
+ *   EXECQ_FULL_CALLER_RUNS the caller runs them all). n = 0 is EXECQ_OK if the rest is valid. Since: 0.1. */
 EXECQ_API execq_status execq_submit_many(execq_executor *executor, const execq_task_options *options, size_t n,
                                          execq_fn fn, void *const *envs, execq_future **out);
 
@@ -121,6 +133,19 @@ EXECQ_API execq_status execq_submit_async(execq_executor *executor, const execq_
  * Ownership: none. Threads: any; 0 outside a task. Blocks: never. Order: none.
  * Errors: none. Returns 1 or 0. A task that stops for it returns EXECQ_ECANCELED and ends canceled. Since: 0.1. */
 EXECQ_API int32_t execq_cancel_requested(void);
+
+/* Says that the task that runs on the calling thread is about to block, on something that the library does not know of:
+ * until execq_blocking_end, the executor may have a spare thread in its place (max_spares). They nest; where the task has
+ * ended, or runs another one in place (execq_future_wait), what it has not taken back does not count.
+ * Ownership: none. Threads: any; outside of an executor's worker it does nothing. Blocks: never (it may start a thread).
+ * Order: none. Errors: none; where there are max_spares in use it does nothing but count. Since: 0.4. */
+EXECQ_API void execq_blocking_begin(void);
+
+/* Takes the last execq_blocking_begin of this thread back. More threads than max_threads then go on for as long as their
+ * tasks last, and stand by, or leave, after that.
+ * Ownership: none. Threads: any; it does nothing where nothing was begun. Blocks: never. Order: none. Errors: none.
+ * Since: 0.4. */
+EXECQ_API void execq_blocking_end(void);
 
 #ifdef __cplusplus
 }

@@ -49,10 +49,13 @@ enum {
     EXECQ_FULL_REJECT = 0, /* answers EXECQ_EFULL */
     EXECQ_FULL_BLOCK =
         1, /* waits for room, or for the close (EXECQ_ECLOSED); on one of the executor's own workers it answers
-                              EXECQ_EDEADLK instead */
+                              EXECQ_EDEADLK instead: in a queue always, as room there may depend on this very task, in an
+                              executor where no other thread can come to make room */
     EXECQ_FULL_CALLER_RUNS =
-        2 /* makes room on the calling thread by running what is next; where nothing may start it does
-                                  as EXECQ_FULL_BLOCK */
+        2 /* in a queue: makes room on the calling thread by running what is next; where nothing may start it does
+                                  as EXECQ_FULL_BLOCK. In an executor: the calling thread runs the task itself, as any
+                                  other, inside the call; what it cannot run (an asynchronous task, a delayed one, one of a
+                                  queue, on a worker without stack for it) is EXECQ_EFULL */
 };
 
 /* A blocking task, run once on a worker. Returns 0 for success, with the value in *result (NULL before the call), or

@@ -24,7 +24,7 @@ execq_status Admission::begin()
 {
     if (turnstile_ == nullptr)
         return EXECQ_OK;
-    const execq_status status = turnstile_->reserve(n_);
+    const execq_status status = turnstile_->reserve(n_, no_wait_);
     reserved_ = status == EXECQ_OK ? n_ : 0;
     return status;
 }
@@ -40,16 +40,16 @@ execq_status Admission::admit(Node& node)
         if (turnstile_ != nullptr && member == node.memberships())
             --reserved_;  // the queue is the first scope; from here on it is the member's
     }
-    if (node.memberships() != nullptr)
+    if (scoped_)
         node.retain();  // until enroll()
     return EXECQ_OK;
 }
 
 void Admission::dismiss(Node& node) { dismiss_before(node, nullptr); }
 
-void Admission::enroll(Node& node)
+void Admission::enroll(Node& node) const
 {
-    if (node.memberships() == nullptr)
+    if (!scoped_)
         return;
     for (Membership* member = node.memberships(); member != nullptr; member = member->next_scope)
         member->scope.accepted(*member);

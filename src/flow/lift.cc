@@ -1,7 +1,7 @@
 #include "flow/lift.h"
 
-#include "flow/admission.h"
 #include "base/thread_waits.h"
+#include "flow/admission.h"
 #include "flow/keeping.h"
 #include "sched/wait.h"
 #include "task/callbacks.h"
@@ -33,7 +33,7 @@ execq_status submit_node(LoopPort& port, const TaskSpec& spec, Node* node, execq
     if (out != nullptr)
         *out = future_of(node);  // its reference is ours until now
     keeping.keep(*node, nullptr);
-    Admission::enroll(*node);
+    admission.enroll(*node);
     return EXECQ_OK;
 }
 

@@ -133,7 +133,7 @@ bool Queue::refuses() const
            (executor_life_ == Life::draining && !by_own_task());
 }
 
-execq_status Queue::reserve(std::size_t n)
+execq_status Queue::reserve(std::size_t n, bool no_wait)
 {
     if (capacity_ != 0 && n > capacity_)
         return EXECQ_EFULL;
@@ -147,7 +147,7 @@ execq_status Queue::reserve(std::size_t n)
                 return EXECQ_OK;
             }
         }
-        if (full_policy_ == EXECQ_FULL_REJECT)
+        if (no_wait || full_policy_ == EXECQ_FULL_REJECT)
             return EXECQ_EFULL;
         bool again = false;
         execq_status status = full_policy_ == EXECQ_FULL_CALLER_RUNS ? make_room(again) : EXECQ_OK;

@@ -70,7 +70,7 @@ public:
 
     // ---- as a turnstile ----
     Executor& executor() const override { return executor_; }
-    execq_status reserve(std::size_t n) override;
+    execq_status reserve(std::size_t n, bool no_wait) override;
     void give_back(std::size_t n) noexcept override;
     execq_status hand_in(Node* const* nodes, std::size_t n) noexcept override;
     void take_turn(Worker& worker) override;

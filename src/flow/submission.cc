@@ -6,9 +6,11 @@
 #include <vector>
 
 #include "flow/admission.h"
+#include "flow/entrance.h"
 #include "flow/keeping.h"
 #include "sched/conf.h"
 #include "task/callbacks.h"
+#include "task/cancel.h"
 
 namespace execq::core {
 
@@ -46,11 +48,6 @@ private:
     bool owned_ = false;
 };
 
-Node* make_node(const Resolved& executor, const TaskSpec& spec, bool with_future)
-{
-    return Node::make_task(spec, with_future ? 1 : 0, executor->id());
-}
-
 // What may fail, or block, before any node is touched.
 execq_status begin(Keeping& keeping, Admission& admission)
 {
@@ -58,10 +55,17 @@ execq_status begin(Keeping& keeping, Admission& admission)
     return status == EXECQ_OK ? admission.begin() : status;
 }
 
-// A completion that has a record is listed by its port if and only if the executor accepts the task, in one step.
-execq_status accept_with(const Resolved& executor, Node& node, const Completion& completion, Keeping& keeping)
+// What the thread has to run by itself is in no queue.
+execq_status hand_in(const Resolved& executor, const Entrance& entrance, Node& node)
 {
-    const auto accept = [&] { return keeping.accept(*executor, [&] { return executor->hand_in(node); }); };
+    return entrance.here() ? EXECQ_OK : executor->hand_in(node);
+}
+
+// A completion that has a record is listed by its port if and only if the executor accepts the task, in one step.
+execq_status accept_with(const Resolved& executor, const Entrance& entrance, Node& node, const Completion& completion,
+                         Keeping& keeping)
+{
+    const auto accept = [&] { return keeping.accept(*executor, [&] { return hand_in(executor, entrance, node); }); };
     keeping.claim_late(node);
     if (!needs_record(completion)) {
         node.preset_inside(completion);
@@ -80,20 +84,25 @@ execq_status submit_to_port(const Resolved& executor, const TaskSpec& spec, cons
 {
     if (!completion.port->begin_use())
         return EXECQ_ECLOSED;
+    Entrance entrance(*executor, spec, 1, false);
     Keeping keeping(spec);
-    Node* node = make_node(executor, spec, false);
+    Node* node = entrance.status() == EXECQ_OK ? entrance.make_task(spec, 0) : nullptr;
     Admission admission(spec);
-    execq_status status = node != nullptr ? begin(keeping, admission) : EXECQ_ENOMEM;
+    execq_status status = entrance.status() != EXECQ_OK ? entrance.status() : EXECQ_ENOMEM;
+    if (node != nullptr)
+        status = begin(keeping, admission);
     if (status == EXECQ_OK)
         status = admission.admit(*node);
     if (status == EXECQ_OK) {
-        status = accept_with(executor, *node, completion, keeping);
+        status = accept_with(executor, entrance, *node, completion, keeping);
         if (status != EXECQ_OK)
             Admission::dismiss(*node);
     }
     if (status == EXECQ_OK) {
         keeping.keep(*node, &*executor);
-        Admission::enroll(*node);
+        admission.enroll(*node);
+        if (entrance.here())
+            executor->run_here(*node);
     } else {
         if (node != nullptr)
             node->discard();
@@ -103,7 +112,8 @@ execq_status submit_to_port(const Resolved& executor, const TaskSpec& spec, cons
 }
 
 // Hands a node in, with its times and to its scopes; takes it in any case.
-execq_status submit_node(const Resolved& executor, const TaskSpec& spec, Node& node, execq_future** out)
+execq_status submit_node(const Resolved& executor, const Entrance& entrance, const TaskSpec& spec, Node& node,
+                         execq_future** out)
 {
     Keeping keeping(spec);
     Admission admission(spec);
@@ -112,7 +122,7 @@ execq_status submit_node(const Resolved& executor, const TaskSpec& spec, Node& n
         status = admission.admit(node);
     if (status == EXECQ_OK) {
         keeping.claim_late(node);
-        status = keeping.accept(*executor, [&] { return executor->hand_in(node); });
+        status = keeping.accept(*executor, [&] { return hand_in(executor, entrance, node); });
         if (status != EXECQ_OK)
             Admission::dismiss(node);
     }
@@ -123,18 +133,23 @@ execq_status submit_node(const Resolved& executor, const TaskSpec& spec, Node& n
     if (out != nullptr)
         *out = future_of(&node);  // its reference is ours until now
     keeping.keep(node, &*executor);
-    Admission::enroll(node);
+    admission.enroll(node);
+    if (entrance.here())
+        executor->run_here(node);
     return EXECQ_OK;
 }
 
 execq_status submit_alone(const Resolved& executor, const TaskSpec& spec, execq_future** out)
 {
-    if (out == nullptr && spec.plain() && Item::fits(spec.fn))
+    if (out == nullptr && spec.plain() && Item::fits(spec.fn) && !executor->bounded())
         return executor->submit(Item(spec.fn, spec.env));
-    Node* node = make_node(executor, spec, out != nullptr);
+    Entrance entrance(*executor, spec, 1, false);
+    if (entrance.status() != EXECQ_OK)
+        return entrance.status();
+    Node* node = entrance.make_task(spec, out != nullptr ? 1 : 0);
     if (node == nullptr)
         return EXECQ_ENOMEM;
-    return submit_node(executor, spec, *node, out);
+    return submit_node(executor, entrance, spec, *node, out);
 }
 
 execq_status submit_start(const Resolved& executor, const TaskSpec& spec, execq_async_fn start, const char* uv_identity,
@@ -142,10 +157,13 @@ execq_status submit_start(const Resolved& executor, const TaskSpec& spec, execq_
 {
     if (!executor->runs_uv(uv_identity))
         return EXECQ_ENOTSUP;
-    Node* node = Node::make_async(spec, start, out != nullptr ? 1 : 0, executor->id());
+    Entrance entrance(*executor, spec, 1, true);
+    if (entrance.status() != EXECQ_OK)
+        return entrance.status();
+    Node* node = entrance.make_async(spec, start, out != nullptr ? 1 : 0);
     if (node == nullptr)
         return EXECQ_ENOMEM;
-    return submit_node(executor, spec, *node, out);
+    return submit_node(executor, entrance, spec, *node, out);
 }
 
 // What is left to do with a batch once its links are the executor's.
@@ -170,6 +188,91 @@ execq_status admit_all(Admission& admission, const std::vector<Node*>& nodes)
             return status;
         }
     }
+    return EXECQ_OK;
+}
+
+// Tasks that were accepted and are in no queue, one after the other. Where one ends the thread the rest is canceled.
+class RunHere {
+public:
+    RunHere(Executor& executor, const std::vector<Node*>& nodes) : executor_(executor), nodes_(nodes) {}
+    ~RunHere()
+    {
+        while (next_ != nodes_.size()) {
+            Node& node = *nodes_[next_++];
+            (void)cancel_unstarted(node, EXECQ_REASON_SHUTDOWN);
+            node.release();
+        }
+    }
+    RunHere(const RunHere&) = delete;
+    RunHere& operator=(const RunHere&) = delete;
+
+    void all()
+    {
+        while (next_ != nodes_.size())
+            executor_.run_here(*nodes_[next_++]);
+    }
+
+private:
+    Executor& executor_;
+    const std::vector<Node*>& nodes_;
+    std::size_t next_ = 0;
+};
+
+// What was made is in the batch in any case.
+execq_status make_batch(Entrance& entrance, const TaskSpec& spec, std::size_t n, void* const* envs, bool with_futures,
+                        TaskFifo& batch)
+{
+    for (std::size_t i = 0; i < n; ++i) {
+        TaskSpec one = spec;
+        one.env = envs != nullptr ? envs[i] : nullptr;
+        Node* node = entrance.make_task(one, with_futures ? 1 : 0);
+        if (node == nullptr)
+            return EXECQ_ENOMEM;
+        batch.push(*node);
+    }
+    return EXECQ_OK;
+}
+
+// On failure the batch is the caller's to discard.
+execq_status submit_batch(const Resolved& executor, const TaskSpec& spec, std::size_t n, void* const* envs,
+                          execq_future** out, TaskFifo& batch)
+{
+    if (n > std::numeric_limits<std::ptrdiff_t>::max() / sizeof(Node))
+        return EXECQ_ENOMEM;  // no address space could hold them: do not even begin
+    Entrance entrance(*executor, spec, n, false);
+    execq_status status = entrance.status();
+    if (status == EXECQ_OK)
+        status = make_batch(entrance, spec, n, envs, out != nullptr, batch);
+    // Once accepted, the batch's links are the executor's; until then `out` must stay untouched.
+    Keeping keeping(spec, n);
+    std::vector<Node*> nodes;
+    if (status == EXECQ_OK && (out != nullptr || keeping.timed() || spec.scopes.count() != 0 || entrance.here()))
+        status = list_nodes(batch, nodes);
+    Admission admission(spec, n);
+    if (status == EXECQ_OK)
+        status = begin(keeping, admission);
+    if (status == EXECQ_OK)
+        status = admit_all(admission, nodes);
+    if (status != EXECQ_OK)
+        return status;
+    batch.for_each([&](Node& node) { keeping.claim_late(node); });
+    status = keeping.accept(*executor, [&]() -> execq_status {
+        if (entrance.here())
+            return EXECQ_OK;
+        return spec.turnstile != nullptr ? spec.turnstile->hand_in(nodes.data(), n) : executor->submit(batch);
+    });
+    if (status != EXECQ_OK) {
+        std::for_each(nodes.begin(), nodes.end(), [](Node* node) { Admission::dismiss(*node); });
+        return status;
+    }
+    if (out != nullptr)
+        std::transform(nodes.begin(), nodes.end(), out, future_of);
+    for (Node* node : nodes) {
+        keeping.keep(*node, &*executor);
+        admission.enroll(*node);
+    }
+    if (entrance.here())
+        RunHere(*executor, nodes).all();
     return EXECQ_OK;
 }
 
@@ -215,46 +318,11 @@ execq_status submit_with_completion(Executor* given, const TaskSpec& spec, const
 execq_status submit_many(Executor* given, const TaskSpec& spec, std::size_t n, void* const* envs, execq_future** out)
 {
     const Resolved executor(given, spec);
-    execq_status status = executor.status();
-    if (status == EXECQ_OK && n > std::numeric_limits<std::ptrdiff_t>::max() / sizeof(Node))
-        status = EXECQ_ENOMEM;  // no address space could hold them: do not even begin
     TaskFifo batch;
-    for (std::size_t i = 0; i < n && status == EXECQ_OK; ++i) {
-        TaskSpec one = spec;
-        one.env = envs != nullptr ? envs[i] : nullptr;
-        Node* node = make_node(executor, one, out != nullptr);
-        if (node != nullptr)
-            batch.push(*node);
-        else
-            status = EXECQ_ENOMEM;
-    }
-    // Once accepted, the batch's links are the executor's; until then `out` must stay untouched.
-    Keeping keeping(spec, n);
-    std::vector<Node*> nodes;
-    if (status == EXECQ_OK && (out != nullptr || keeping.timed() || spec.scopes.count() != 0))
-        status = list_nodes(batch, nodes);
-    Admission admission(spec, n);
+    const execq_status status =
+        executor.status() == EXECQ_OK ? submit_batch(executor, spec, n, envs, out, batch) : executor.status();
     if (status == EXECQ_OK)
-        status = begin(keeping, admission);
-    if (status == EXECQ_OK)
-        status = admit_all(admission, nodes);
-    if (status == EXECQ_OK) {
-        batch.for_each([&](Node& node) { keeping.claim_late(node); });
-        status = keeping.accept(*executor, [&] {
-            return spec.turnstile != nullptr ? spec.turnstile->hand_in(nodes.data(), n) : executor->submit(batch);
-        });
-        if (status != EXECQ_OK)
-            std::for_each(nodes.begin(), nodes.end(), [](Node* node) { Admission::dismiss(*node); });
-    }
-    if (status == EXECQ_OK) {
-        if (out != nullptr)
-            std::transform(nodes.begin(), nodes.end(), out, future_of);
-        for (Node* node : nodes) {
-            keeping.keep(*node, &*executor);
-            Admission::enroll(*node);
-        }
         return EXECQ_OK;
-    }
     while (Node* node = batch.pop())
         node->discard();
     const CallbackScope scope;

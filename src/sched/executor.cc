@@ -93,6 +93,16 @@ std::uint32_t max_threads_of(const ExecutorSpec& spec)
     return std::max({usual > reserved ? usual - reserved : 0, spec.min_threads, 1U});
 }
 
+// Enough for a pool whose threads are all blocked at once, and not more than 64, as each has a stack. None for an executor of
+// one thread: of its tasks never two run side by side, as they would when the one whose place a spare took goes on.
+std::uint32_t spares_for(std::int32_t chosen, std::uint32_t max_threads)
+{
+    constexpr std::uint32_t most = 64;
+    if (chosen != 0)
+        return chosen < 0 ? 0 : static_cast<std::uint32_t>(chosen);
+    return max_threads == 1 ? 0 : std::min(max_threads, most);
+}
+
 // False if the thread had not ended by the deadline.
 bool join_thread(pthread_t thread, Deadline deadline)
 {
@@ -143,7 +153,10 @@ Executor::Executor(const ExecutorSpec& spec, std::uint16_t id)
       // One thread stays: what was accepted must not depend on whether a thread can be started later.
       min_threads_(std::max(spec.min_threads, 1U)),
       loop_workers_(loop_workers_of(spec, max_threads_)),
-      idle_steps_(idle_steps(spec.keepalive_ns == 0 ? default_keepalive_ns : spec.keepalive_ns)),
+      max_spares_(spares_for(spec.max_spares, max_threads_)),
+      full_policy_(spec.full_policy),
+      keepalive_ns_(spec.keepalive_ns == 0 ? default_keepalive_ns : std::max<std::int64_t>(spec.keepalive_ns, 0)),
+      idle_steps_(idle_steps(keepalive_ns_)),
       id_(id),
       serial_(new_serial()),
       cpus_(usable_cpus()),
@@ -151,13 +164,18 @@ Executor::Executor(const ExecutorSpec& spec, std::uint16_t id)
       inboxes_(std::make_unique<TaskInbox[]>(shards_)),
       has_uv_table_(spec.uv_table != nullptr),
       uv_table_(spec.uv_table != nullptr ? *spec.uv_table : execq_uv_table{}),
-      workers_(std::make_unique<std::unique_ptr<Worker>[]>(max_threads_ + reserved_))
-{}
+      workers_(std::make_unique<std::unique_ptr<Worker>[]>(max_threads_ + reserved_ + max_spares_))
+{
+    if (spec.capacity != 0)
+        room_ = new Room(spec.capacity);
+}
 
 Executor::~Executor()
 {
     if (has_left_)
         pthread_detach(left_);  // nobody joined: the last thread is past its work, or is this one
+    if (room_ != nullptr)
+        room_->release();
     ids().give_back(id_);
 }
 
@@ -188,6 +206,12 @@ void Executor::cancel_leftovers()
     }
     while (loop_inbox_.take(&slot, 1) != 0)
         drop();
+    for (TaskClasses* classes : {&classes_, &loop_classes_}) {
+        if (TaskClasses::Pair* pair = classes->get()) {
+            while (pair->high.take(&slot, 1) != 0 || pair->low.take(&slot, 1) != 0)
+                drop();
+        }
+    }
     for_each_worker([&](Worker& worker) {
         while (worker.steal(&slot, 1) != 0)
             drop();
@@ -210,6 +234,8 @@ void Executor::wake_all_idle()
         worker->wake();
     while (Worker* worker = take_reserved())
         worker->wake();
+    while (call_up(false, Call::any)) {
+    }
 }
 
 void Executor::close(std::int32_t how)
@@ -289,6 +315,11 @@ void Executor::close_queues(std::int32_t how)
     for (std::uint32_t i = 0; i < shards_; ++i)
         inboxes_[i].close();
     loop_inbox_.close();
+    classes_.close();
+    loop_classes_.close();
+    if (room_ != nullptr)
+        room_->close();
+    note_surplus();
     wake_all_idle();
 }
 
@@ -342,8 +373,8 @@ execq_status Executor::wait_for_threads(Deadline deadline)
         const MutexLock lock(mutex_);
         if (roster_.threads() != 0 || reserved_threads_.load(std::memory_order_relaxed) != 0)
             continue;
-        const bool for_loop = reserved_ != 0 && !loop_inbox_.empty();
-        if (!work_visible() && loop_inbox_.empty())
+        const bool for_loop = reserved_ != 0 && loop_tasks_wait();
+        if (!work_visible() && !loop_tasks_wait())
             return EXECQ_OK;
         // The last worker was lost to a pthread_exit and could not be replaced then.
         if ((for_loop ? start_reserved() : start_waking_worker()) != EXECQ_OK)
@@ -442,13 +473,15 @@ void Executor::report(execq_shutdown_report& report)
     report.left_loops = leftovers_.loops;
     report.left_handles = leftovers_.total_handles();
     turnstiles_.for_each([&](const Turnstile& turnstile) { report.queued += turnstile.waiting(); });
-    report.threads = roster_.threads() + reserved_threads_.load(std::memory_order_relaxed);
+    report.threads = roster_.threads() + reserved_threads_.load(std::memory_order_relaxed) + on_bench_;
     if (report.threads == 0 && has_left_)
         report.threads = 1;  // the last one is past its work, and this join found it still ending
     while_paused([&] {
         for (std::uint32_t i = 0; i < shards_; ++i)
             inboxes_[i].for_each(count);
         loop_inbox_.for_each(count);
+        classes_.for_each(count);
+        loop_classes_.for_each(count);
         for_each_worker([&](Worker& worker) {
             worker.for_each_task(count);
             worker.for_each_frame(note_frame);
@@ -461,23 +494,6 @@ void Executor::report(execq_shutdown_report& report)
 }
 
 // ---- threads ----
-
-bool Executor::secure_thread(bool for_async)
-{
-    Worker* self = Worker::current();
-    if (for_async && self != nullptr)
-        settle_slot(*self);  // which may be what the others wait for
-    const MutexLock lock(mutex_);
-    if (for_async && reserved_ != 0)
-        return secure_reserved(self);
-    bool coming = false;
-    for_each_worker([&](Worker& worker) {
-        const bool may_take = !worker.reserved() && (!for_async || worker.loop_slot || has_free_slot());
-        coming = coming || (may_take && worker.present && &worker != self && !worker.busy());
-    });
-    return coming ||
-           ((!for_async || has_free_slot()) && roster_.threads() < max_threads_ && start_waking_worker() == EXECQ_OK);
-}
 
 bool Executor::stop_requested(const Node* node) const
 {
@@ -515,6 +531,8 @@ execq_status Executor::start_thread(Worker& worker)
 // With a token the new thread has the waking bit, which the caller holds and keeps where this fails.
 execq_status Executor::start_worker(bool token, Call call)
 {
+    if (call_up(token, call))
+        return EXECQ_OK;
     Worker* worker = vacant_place(false);
     if (worker == nullptr) {
         note_start(false);
@@ -526,6 +544,7 @@ execq_status Executor::start_worker(bool token, Call call)
     const execq_status status = start_thread(*worker);
     if (status == EXECQ_OK) {
         roster_.add_thread();  // not before: submissions rely on a thread that is counted
+        count_spares();
     } else {
         coming_.fetch_sub(worker->loop_called ? 1 : 0, std::memory_order_seq_cst);
         worker->token = worker->loop_called = false;
@@ -538,7 +557,8 @@ void Executor::note_start(bool started)
 {
     if (!started)
         start_again_ns_.store(coarse_now_ns() + start_pause_ns, std::memory_order_relaxed);
-    thread_limit_.store(started ? max_threads_ : roster_.threads(), std::memory_order_relaxed);
+    const std::uint32_t limit = started ? cap_.load(std::memory_order_relaxed) : roster_.threads();
+    thread_limit_.store(limit, std::memory_order_relaxed);
 }
 
 // The same for who has no waking bit: the thread gets it if nobody else has it.
@@ -547,7 +567,7 @@ execq_status Executor::start_waking_worker()
     const bool token = roster_.try_begin_wake();
     const execq_status status = start_worker(token);
     if (status != EXECQ_OK && token)
-        roster_.end_wake(max_threads_);
+        roster_.end_wake(cap_.load(std::memory_order_relaxed));
     return status;
 }
 
@@ -581,12 +601,13 @@ void Executor::worker_leaves(Worker& worker)
             reserved_threads_.fetch_sub(1, std::memory_order_seq_cst);
         else
             roster_.remove_thread();
+        note_surplus();
     }
     // Who submitted to its own queue meanwhile may have counted on this worker.
     StdAtomics::heavy_fence();
     if (work_visible())
         wake_if_wanted();
-    if (!loop_inbox_.empty())
+    if (loop_tasks_wait())
         wake_for_loop();
     futex_wake_all(worker.reserved() ? &reserved_threads_ : roster_.futex_word());
     if (join_previous)

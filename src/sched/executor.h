@@ -7,7 +7,8 @@
 // handles together, and each thread: the last one frees.
 //
 // executor.cc is its life; schedule.cc is what every task passes through; loop_work.cc is about workers' own loops,
-// reserved.cc about workers that run nothing else; stats.cc tells what all of them do.
+// reserved.cc about workers that run nothing else, classes.cc about tasks with a priority, spares.cc about threads in the
+// place of those that are blocked; stats.cc tells what all of them do.
 #pragma once
 
 #include <array>
@@ -22,6 +23,7 @@
 #include "execq/executor.h"
 #include "execq/stats.h"
 #include "sched/block_pool.h"
+#include "sched/class_inboxes.h"
 #include "sched/inbox.h"
 #include "sched/item.h"
 #include "sched/roster.h"
@@ -29,6 +31,7 @@
 #include "sched/turnstile.h"
 #include "sched/worker.h"
 #include "task/node.h"
+#include "task/room.h"
 
 namespace execq::core {
 
@@ -41,10 +44,27 @@ struct ExecutorSpec {
     std::uint32_t loop_workers = 0;
     const execq_uv_table* uv_table = nullptr;  // copied; passes can_own_loops()
     std::uint32_t reserved_loop_workers = 0;   // of max_threads, where that is given; then no loop_workers
+    std::uint32_t capacity = 0;                // at most Room::most; 0: unbounded
+    std::uint32_t full_policy = EXECQ_FULL_REJECT;
+    std::int32_t max_spares = 0;  // negative: none
+};
+
+// Threads beyond max_threads, in the place of those that are blocked, and waits of workers on their own executor.
+struct SpareCounts {
+    std::uint32_t spares = 0;       // threads beyond max_threads now, those that stand by included
+    std::uint32_t standing_by = 0;  // of these, for the next one that blocks
+    std::uint32_t most_spares = 0;  // at any time
+    std::uint32_t blocked = 0;      // threads that have said so, or wait with a spare in their place, now
+    std::uint64_t in_place = 0;     // waits that ran what they waited for themselves
+    std::uint64_t compensated = 0;  // waits that a thread beyond max_threads was called for
+    std::uint64_t hints = 0;        // times that a body said it would block
+    std::uint64_t refused = 0;      // waits that were answered EXECQ_EDEADLK as no thread could come
 };
 
 class Executor {
 public:
+    class Relief;
+
     // One handle to the caller. EXECQ_OK, EXECQ_ENOMEM, EXECQ_EAGAIN.
     static execq_status make(const ExecutorSpec& spec, Executor** out);
 
@@ -91,8 +111,8 @@ public:
     const char* name() const { return name_.c_str(); }
     // Makes sure that a thread looks at the queues although the caller, a worker, is about to block; false if none can.
     // A worker without a frame is on its way there, or will be replaced: frames end before their task is settled.
-    // For an asynchronous task: one that may take it.
-    bool secure_thread(bool for_async = false);
+    // For an asynchronous task: one that may take it. If need be, a spare one, for as long as the relief lives.
+    bool secure_thread(Relief& relief, bool for_async = false);
     // True if the task (null: a plain one), or everything here, was asked to stop.
     bool stop_requested(const Node* node) const;
 
@@ -103,6 +123,40 @@ public:
     void delay_ended();
     // Under the timekeeper's mutex.
     HookList<DelayLink>& delayed() { return delayed_; }
+
+    // ---- its capacity (see task/room.h) ----
+    // Null: unbounded.
+    Room* room() const { return room_; }
+    bool bounded() const { return room_ != nullptr; }
+    std::uint32_t full_policy() const { return full_policy_; }
+    // Whether the calling thread may submit.
+    bool accepts() const;
+    // Runs a task that was accepted and is in no queue, on the calling thread; takes the executor's reference to it.
+    void run_here(Node& node);
+
+    // ---- blocked threads (spares.cc) ----
+    // A thread in the place of a worker that waits; ends with the wait.
+    class Relief {
+    public:
+        Relief() = default;
+        ~Relief()
+        {
+            if (executor_ != nullptr)
+                executor_->end_block();
+        }
+        Relief(const Relief&) = delete;
+        Relief& operator=(const Relief&) = delete;
+
+    private:
+        friend class Executor;
+        Executor* executor_ = nullptr;
+    };
+    // The same as secure_thread() for a worker that waits for room: for a task of whatever kind.
+    bool secure_room(Relief& relief) { return secure_thread(relief, loop_tasks_wait() && !work_visible()); }
+    // A worker's body says that it is about to block, or that this is over. They nest.
+    static void begin_blocking(Worker& worker);
+    static void end_blocking(Worker& worker);
+    SpareCounts spare_counts();
 
     // ---- for workers ----
     // The next task, with the executor's reference to it; none when the worker is to leave. Sleeps.
@@ -143,14 +197,13 @@ private:
     Worker* vacant_place(bool reserved) EXECQ_REQUIRES(mutex_);
     execq_status start_thread(Worker& worker) EXECQ_REQUIRES(mutex_);
     void note_start(bool started) EXECQ_REQUIRES(mutex_);
-    // How many threads a submission may count on: max_threads_ or, for some time after one could not be started, as many
+    // How many threads a submission may count on: cap_ or, for some time after one could not be started, as many
     // as there were then, so that one is tried again when that time is over or a thread has left.
     std::uint32_t thread_limit() const
     {
-        const std::uint32_t limit = thread_limit_.load(std::memory_order_relaxed);  // a hint
-        return limit == max_threads_ || coarse_now_ns() < start_again_ns_.load(std::memory_order_relaxed)
-                   ? limit
-                   : max_threads_;
+        const std::uint32_t limit = thread_limit_.load(std::memory_order_relaxed);  // hints
+        const std::uint32_t cap = cap_.load(std::memory_order_relaxed);
+        return limit == cap || coarse_now_ns() < start_again_ns_.load(std::memory_order_relaxed) ? limit : cap;
     }
     void wake_all_idle() EXECQ_REQUIRES(mutex_);
     execq_status wait_for_delayed(Deadline deadline);
@@ -169,6 +222,42 @@ private:
     template <class Visit>
     void while_paused(const Visit& visit) EXECQ_REQUIRES(mutex_);
 
+    // ---- blocked threads (spares.cc) ----
+    void set_cap() EXECQ_REQUIRES(mutex_);
+    void count_spares() EXECQ_REQUIRES(mutex_);
+    std::uint32_t surplus() const EXECQ_REQUIRES(mutex_);
+    void note_surplus() EXECQ_REQUIRES(mutex_);
+    std::uint32_t free_workers(bool for_async) EXECQ_REQUIRES(mutex_);
+    void begin_block();
+    void end_block();
+    static void close_hints(Worker& worker);
+    class HintPause;
+    bool may_stand_aside(const Worker& worker) const;
+    bool stand_aside(Worker& worker);
+    bool stand_by(Worker& worker);
+    void hand_tasks_back(Worker& worker);
+    void off_bench(Worker& worker) EXECQ_REQUIRES(mutex_);
+    bool call_up(bool token, Call call) EXECQ_REQUIRES(mutex_);
+
+    // ---- priorities (classes.cc) ----
+    using TaskClasses = ClassInboxes<TaskInbox>;
+    enum : std::uint32_t { classes_bit = 1, surplus_bit = 2 };
+    TaskClasses::Pair* open_classes(TaskClasses& classes);
+    execq_status submit_class(Node& node);
+    [[gnu::noinline]] Item find_aside(Worker& worker);
+    [[gnu::noinline]] Item find_last(Worker& worker);
+    Item take_high(Worker& worker);
+    Item take_loop_item(Worker& worker);
+    bool loop_tasks_wait() const { return !loop_inbox_.empty() || !loop_classes_.empty(); }
+    // None, and then it seems so, too.
+    bool loop_tasks_settle_empty()
+    {
+        TaskClasses::Pair* pair = loop_classes_.get();
+        return (pair == nullptr || (pair->high.settle_empty() && pair->low.settle_empty())) &&
+               loop_inbox_.settle_empty();
+    }
+    bool loop_tasks_seem_to_wait() const { return !loop_inbox_.seems_empty() || !loop_classes_.seems_empty(); }
+
     // ---- own loops (loop_work.cc) ----
     void wake_for_loop();
     void call_for_loop();
@@ -178,7 +267,7 @@ private:
     // There is an asynchronous task that the worker may take.
     bool loop_work_for(const Worker& worker) const
     {
-        return !loop_inbox_.empty() && loop_workers_ != 0 && (worker.loop_slot || has_free_slot());
+        return loop_tasks_wait() && loop_workers_ != 0 && (worker.loop_slot || has_free_slot());
     }
     bool claim_slot(Worker& worker, bool beyond_limit);
     void give_slot_back(Worker& worker);
@@ -187,7 +276,7 @@ private:
     execq_status open_place(Worker& worker, ThreadLoop** loop);
     void start_async(Worker& worker, Node& node);
     // What a worker does for its loop between two tasks.
-    enum class Attended { found, again, no };
+    enum class Attended { found, again, no, leave };
     Attended attend(Worker& worker, Item& item);
     void turn_loop(Worker& worker);
     bool drives(const Worker& worker) const;
@@ -203,7 +292,7 @@ private:
     // ---- workers that are reserved for loops (reserved.cc) ----
     void call_reserved();
     execq_status start_reserved() EXECQ_REQUIRES(mutex_);
-    execq_status submit_async_reserved(Node& node, bool inside) noexcept;
+    execq_status submit_async_reserved(Node& node, TaskInbox& inbox, bool inside) noexcept;
     bool secure_reserved(const Worker* self) EXECQ_REQUIRES(mutex_);
     bool announce_reserved(Worker& worker, bool on_loop);
     bool get_up_reserved(Worker& worker);
@@ -251,6 +340,8 @@ private:
     Item find_foreign(Worker& worker);
     Item fetch(Worker& worker);
     Item steal(Worker& worker, std::uint32_t share);
+    Item steal_own(Worker& worker, std::uint32_t share);
+    Item steal_standing(Worker& worker, std::uint32_t share);
     Item steal_from(Worker& worker, Worker& victim, std::uint32_t share);
     Item relieve_blocked(Worker& worker);
     template <class Which>
@@ -260,7 +351,7 @@ private:
     Item keep_rest(Worker& worker, const Slot* items, std::uint32_t n);
     bool rest(Worker& worker);
     bool spin(Worker& worker);
-    enum class Rest { none, nap, sleep };
+    enum class Rest { none, aside, nap, sleep };
     bool others_keep_up(Worker& worker);
     std::uint32_t others_fetches(const Worker& worker) const;
     Rest lie_down(Worker& worker);
@@ -285,21 +376,33 @@ private:
     const std::uint32_t max_threads_;  // beside these
     const std::uint32_t min_threads_;
     const std::uint32_t loop_workers_;  // 0 where there are reserved ones
+    const std::uint32_t max_spares_;
+    const std::uint32_t full_policy_;
+    const std::int64_t keepalive_ns_;
     const std::array<IdleStep, 3> idle_steps_;
     const std::uint16_t id_;
     const std::uint64_t serial_;
     const std::uint32_t cpus_;
     const std::uint32_t shards_;  // a power of two
     const std::unique_ptr<TaskInbox[]> inboxes_;
+    Room* room_ = nullptr;  // one reference; set by the constructor
     TaskInbox loop_inbox_;  // asynchronous tasks
+    // Tasks of the other classes.
+    TaskClasses classes_;
+    TaskClasses loop_classes_;
     const bool has_uv_table_;
     execq_uv_table uv_table_{};
     // The first places_ are set, and stay.
     const std::unique_ptr<std::unique_ptr<Worker>[]> workers_;
     // Written under mutex_; read by workers without it, to see a cancellation.
     std::atomic<Mode> mode_{Mode::open};
+    // What a worker has to look at besides: classes_bit, once there was a task with a priority; surplus_bit, while more
+    // threads than cap_ are about. Written under mutex_; a hint.
+    std::atomic<std::uint32_t> aside_{0};
     // Written under mutex_; only grows.
     std::atomic<std::uint32_t> places_{0};
+    // How many threads may be about: max_threads_ and one for each that is blocked, up to max_spares_. Written under mutex_.
+    std::atomic<std::uint32_t> cap_{max_threads_};
     // Written under mutex_, read by thread_limit().
     std::atomic<std::uint32_t> thread_limit_{max_threads_};
     std::atomic<std::int64_t> start_again_ns_{0};
@@ -323,6 +426,11 @@ private:
     HookList<Worker> idle_ EXECQ_GUARDED_BY(mutex_);      // the last to fall asleep, with the warmest stack, in front;
                                                           // those that sleep in their loop at the back
     std::uint32_t leaving_ EXECQ_GUARDED_BY(mutex_) = 0;  // threads that left after their keepalive, and still count
+    std::uint32_t blocked_ EXECQ_GUARDED_BY(mutex_) = 0;
+    // Workers that stand by until somebody blocks; they do not count as threads of the roster.
+    HookList<Worker> bench_ EXECQ_GUARDED_BY(mutex_);
+    std::uint32_t on_bench_ EXECQ_GUARDED_BY(mutex_) = 0;
+    SpareCounts spare_counts_ EXECQ_GUARDED_BY(mutex_);
     LoopLeftovers leftovers_ EXECQ_GUARDED_BY(mutex_);
     HookList<Turnstile> turnstiles_ EXECQ_GUARDED_BY(mutex_);
     std::uint64_t started_ EXECQ_GUARDED_BY(mutex_) = 0;  // threads, ever
@@ -346,6 +454,26 @@ private:
     std::atomic<std::uint32_t> joining_{0};
     std::atomic<std::uint32_t> handles_{1};
     std::atomic<std::uint32_t> uses_{1};
+};
+
+// While a body runs inside of another one that has said it blocks, that is not so.
+class Executor::HintPause {
+public:
+    explicit HintPause(Worker& worker) : worker_(worker), hints_(worker.blocking) { close_hints(worker); }
+    ~HintPause()
+    {
+        close_hints(worker_);  // those that the body inside has left
+        if (hints_ == 0)
+            return;
+        begin_blocking(worker_);
+        worker_.blocking = hints_;
+    }
+    HintPause(const HintPause&) = delete;
+    HintPause& operator=(const HintPause&) = delete;
+
+private:
+    Worker& worker_;
+    const std::uint32_t hints_;
 };
 
 inline execq_executor* handle_of(Executor* executor) { return reinterpret_cast<execq_executor*>(executor); }

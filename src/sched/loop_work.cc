@@ -87,7 +87,7 @@ void Executor::call_for_loop()
             called->loop_called = true;
             ++wakes_;
             coming_.fetch_add(1, std::memory_order_seq_cst);
-        } else if (wants_loop_worker() && roster_.threads() < thread_limit() && !loop_inbox_.empty()) {
+        } else if (wants_loop_worker() && roster_.threads() < thread_limit() && loop_tasks_wait()) {
             start_worker(false, Call::loop);  // if it cannot be started, those that are there will look
         }
     }
@@ -116,7 +116,7 @@ void Executor::give_slot_back(Worker& worker)
         slots_.fetch_sub(1, std::memory_order_seq_cst);
         worker.loop_slot = false;
     }
-    if (!loop_inbox_.empty())
+    if (loop_tasks_wait())
         wake_for_loop();
 }
 
@@ -129,10 +129,9 @@ void Executor::settle_slot(Worker& worker)
 // One at a time, as they cannot be taken from a worker again.
 Item Executor::take_loop_task(Worker& worker)
 {
-    if (loop_workers_ == 0 || loop_inbox_.settle_empty() || !claim_slot(worker, false))
+    if (loop_workers_ == 0 || loop_tasks_settle_empty() || !claim_slot(worker, false))
         return {};
-    Slot slot;
-    return loop_inbox_.take(&slot, 1) != 0 ? slot.get() : Item{};
+    return take_loop_item(worker);
 }
 
 // ---- starting ----
@@ -167,7 +166,7 @@ void Executor::start_async(Worker& worker, Node& node)
 {
     if (Turnstile* turnstile = node.turnstile())
         turnstile->starts(node);
-    if (!loop_inbox_.empty())
+    if (loop_tasks_wait())
         wake_for_loop();
     ThreadLoop* loop = nullptr;
     const execq_status status = open_place(worker, &loop);
@@ -190,6 +189,7 @@ void Executor::start_async_here(Worker& worker, Node& node)
     } else if (start_waiting(node)) {
         if (!worker.reserved())
             claim_slot(worker, true);
+        const HintPause pause(worker);
         node.retain();
         start_async(worker, node);
     }
@@ -217,7 +217,7 @@ bool Executor::another_is_free(const Worker& worker)
     bool free = false;
     for_each_worker([&](const Worker& other) {
         free = free || (&other != &worker && !other.reserved() && other.present && !other.idle && !other.leaving &&
-                        !other.loop_slot && !other.busy());
+                        !other.benched && !other.loop_slot && !other.busy());
     });
     return free;
 }
@@ -248,6 +248,9 @@ void Executor::turn_loop(Worker& worker)
 
 Executor::Attended Executor::attend(Worker& worker, Item& item)
 {
+    close_hints(worker);
+    if (std::exchange(worker.surplus, false) && !stand_aside(worker))
+        return Attended::leave;
     turn_loop(worker);
     settle_slot(worker);
     const bool driving = drives(worker);
@@ -339,6 +342,8 @@ void Executor::lie_on_loop(Worker& worker)
 
 void Executor::end_loop(Worker& worker)
 {
+    close_hints(worker);
+    worker.surplus = false;
     worker.loop_over = true;
     if (std::exchange(worker.place_open, false)) {
         worker.place()->fail_all();  // there are any only where the thread is lost to a pthread_exit

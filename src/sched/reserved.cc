@@ -36,7 +36,7 @@ void Executor::call_reserved()
     {
         const MutexLock lock(mutex_);
         called = take_reserved();
-        if (called == nullptr && reserved_threads_.load(std::memory_order_relaxed) < reserved_ && !loop_inbox_.empty())
+        if (called == nullptr && reserved_threads_.load(std::memory_order_relaxed) < reserved_ && loop_tasks_wait())
             start_reserved();  // if it cannot be started, those that are there will look
     }
     if (called != nullptr)
@@ -70,11 +70,10 @@ Item Executor::next_loop_task(Worker& worker)
 {
     for (;;) {
         turn_loop(worker);
-        Slot slot;
-        if (!loop_inbox_.settle_empty()) {
-            if (loop_inbox_.take(&slot, 1) != 0) {
+        if (!loop_tasks_settle_empty()) {
+            if (const Item item = take_loop_item(worker)) {
                 worker.turns.misses = 0;
-                return slot.get();
+                return item;
             }
         } else if (reserved_is_to_leave(worker)) {
             return {};
@@ -138,7 +137,7 @@ void Executor::lie_reserved(Worker& worker)
         worker.loop()->sleep(1);  // no memory: looks now and then
         return;
     }
-    if (!loop_inbox_.empty()) {
+    if (loop_tasks_wait()) {
         if (++worker.turns.misses > patient_misses)
             StdAtomics::yield();  // for who is between the two halves of a push
     } else if (!reserved_is_to_leave(worker)) {

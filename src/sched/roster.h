@@ -1,6 +1,6 @@
 // Floor 2. Who is awake: the word by which submissions and workers agree on who wakes whom.
 //
-//   bits 0–31   threads: workers that have not signed off (joins sleep on this half)
+//   bits 0–31   threads: workers that have not signed off, nor stand by (joins sleep on this half)
 //   bits 32–61  sleepers: workers that wait to be woken
 //   bit 62      napping: one of the sleepers will look by itself within a moment
 //   bit 63      waking: somebody is on the way to look for work, because of a wake or because it spins

@@ -21,6 +21,7 @@
 #include <utility>
 
 #include "base/spin.h"
+#include "sched/body.h"
 #include "sched/executor.h"
 #include "task/cancel.h"
 #include "task/node_pool.h"
@@ -168,6 +169,8 @@ execq_status Executor::hand_in(Node& node) noexcept
         Node* const one = &node;
         return turnstile->hand_in(&one, 1);
     }
+    if (node.priority() != EXECQ_PRIORITY_NORMAL && !node.async())
+        return submit_class(node);
     return node.async() ? submit_async(node) : submit(Item(node));
 }
 
@@ -176,9 +179,16 @@ execq_status Executor::submit_async(Node& node) noexcept
     const bool inside = worker_of(*this) != nullptr;
     if (inside && mode() == Mode::canceling)
         return EXECQ_ECLOSED;
+    TaskInbox* inbox = &loop_inbox_;
+    if (node.priority() != EXECQ_PRIORITY_NORMAL) {
+        TaskClasses::Pair* classes = open_classes(loop_classes_);
+        if (classes == nullptr)
+            return EXECQ_ENOMEM;
+        inbox = &classes->of(node.priority());
+    }
     if (reserved_ != 0)
-        return submit_async_reserved(node, inside);
-    const auto push = [&] { return loop_inbox_.push(Item(node), inside); };
+        return submit_async_reserved(node, *inbox, inside);
+    const auto push = [&] { return inbox->push(Item(node), inside); };
     bool submitted = false;
     if (roster_.threads() == 0) [[unlikely]] {
         const execq_status status = submit_first([&](TaskInbox&) { return push(); }, submitted);
@@ -192,7 +202,7 @@ execq_status Executor::submit_async(Node& node) noexcept
 }
 
 // As submit_first(): nothing must be accepted before there is a thread for it. One that is reserved stays until the close.
-execq_status Executor::submit_async_reserved(Node& node, bool inside) noexcept
+execq_status Executor::submit_async_reserved(Node& node, TaskInbox& inbox, bool inside) noexcept
 {
     if (reserved_threads_.load(std::memory_order_acquire) == 0) [[unlikely]] {
         const MutexLock lock(mutex_);
@@ -200,10 +210,10 @@ execq_status Executor::submit_async_reserved(Node& node, bool inside) noexcept
             return EXECQ_ECLOSED;
         if (reserved_threads_.load(std::memory_order_relaxed) == 0) {
             const execq_status status = start_reserved();
-            return status == EXECQ_OK ? status_of(loop_inbox_.push(Item(node), inside)) : status;
+            return status == EXECQ_OK ? status_of(inbox.push(Item(node), inside)) : status;
         }
     }
-    const execq_status status = status_of(loop_inbox_.push(Item(node), inside));
+    const execq_status status = status_of(inbox.push(Item(node), inside));
     if (status == EXECQ_OK)
         call_reserved();
     return status;
@@ -218,7 +228,13 @@ execq_status Executor::submit(TaskFifo& batch)
         return mode() == Mode::open || (mode() == Mode::draining && inside) ? EXECQ_OK : EXECQ_ECLOSED;
     if (inside && mode() == Mode::canceling)
         return EXECQ_ECLOSED;
-    const execq_status status = submit_by([&](TaskInbox& inbox) { return inbox.push_chain(batch.first(), inside); });
+    const std::int32_t priority = batch.first().priority();  // one for all
+    TaskClasses::Pair* classes = priority != EXECQ_PRIORITY_NORMAL ? open_classes(classes_) : nullptr;
+    if (priority != EXECQ_PRIORITY_NORMAL && classes == nullptr)
+        return EXECQ_ENOMEM;
+    const execq_status status = submit_by([&](TaskInbox& inbox) {
+        return (classes != nullptr ? classes->of(priority) : inbox).push_chain(batch.first(), inside);
+    });
     if (status == EXECQ_OK)
         batch = TaskFifo{};
     return status;
@@ -323,7 +339,7 @@ bool Executor::work_seems_visible() const
         if (!inboxes_[i].seems_empty())
             return true;
     }
-    bool visible = !loop_inbox_.seems_empty() && has_free_slot();
+    bool visible = !classes_.seems_empty() || (loop_tasks_seem_to_wait() && has_free_slot());
     for_each_worker([&](const Worker& worker) { visible = visible || worker.own_size() != 0; });
     return visible;
 }
@@ -334,6 +350,8 @@ Executor::Sight Executor::look() const
         if (!inboxes_[i].empty())
             return Sight::work;
     }
+    if (!classes_.empty())
+        return Sight::work;
     Sight sight = Sight::nothing;
     for_each_worker([&](const Worker& worker) {
         if (worker.own_size() != 0)
@@ -348,6 +366,12 @@ Executor::Sight Executor::look() const
 
 [[gnu::always_inline]] inline Item Executor::find_task(Worker& worker)
 {
+    const bool aside = aside_.load(std::memory_order_relaxed) != 0;
+    if (aside) [[unlikely]] {
+        const Item item = find_aside(worker);
+        if (item || worker.surplus)
+            return item;
+    }
     if (worker.turns.own_left-- == 0) [[unlikely]] {
         worker.turns.own_left = own_turns;
         if (const Item item = take_turn(worker))
@@ -358,7 +382,7 @@ Executor::Sight Executor::look() const
     worker.turns.own_left = own_turns;
     if (const Item item = find_foreign(worker))
         return item;
-    return steal(worker, Worker::Batch::capacity);
+    return aside ? find_last(worker) : steal(worker, Worker::Batch::capacity);
 }
 
 Item Executor::next_task(Worker& worker)
@@ -373,6 +397,8 @@ Item Executor::next_task(Worker& worker)
             }
             if (attended == Attended::again)
                 continue;
+            if (attended == Attended::leave)
+                return {};
         }
         if (const Item item = find_task(worker)) {
             note_found(worker);
@@ -429,7 +455,7 @@ Item Executor::find_foreign(Worker& worker)
 
 Item Executor::fetch(Worker& worker)
 {
-    if (!loop_inbox_.seems_empty()) [[unlikely]] {
+    if (loop_tasks_seem_to_wait()) [[unlikely]] {
         if (const Item item = take_loop_task(worker))
             return item;
     }
@@ -452,8 +478,17 @@ Item Executor::fetch(Worker& worker)
 // tiny tasks.
 Item Executor::steal(Worker& worker, std::uint32_t share)
 {
-    if (const Item item = steal_where(worker, share, [](const Worker& other) { return other.own_size() != 0; }))
-        return item;
+    const Item item = steal_own(worker, share);
+    return item ? item : steal_standing(worker, share);
+}
+
+Item Executor::steal_own(Worker& worker, std::uint32_t share)
+{
+    return steal_where(worker, share, [](const Worker& other) { return other.own_size() != 0; });
+}
+
+Item Executor::steal_standing(Worker& worker, std::uint32_t share)
+{
     if (!watch_others(worker))
         return {};
     // They have their own processors, or get ours for a moment; who is blocked takes neither.
@@ -567,10 +602,36 @@ bool Executor::start_waiting(Node& node)
 
 void Executor::run_in_place(Worker& worker, Node& node)
 {
-    if (mode() == Mode::canceling)
+    if (mode() == Mode::canceling) {
         cancel_unstarted(node, EXECQ_REASON_SHUTDOWN);
-    else if (start_waiting(node))
+    } else if (start_waiting(node)) {
+        const HintPause pause(worker);
+        worker.count_run_in_place();
         worker.run(node, Node::Start::won, Reference::keep);
+    }
+}
+
+bool Executor::accepts() const
+{
+    return mode() == Mode::open || (mode() == Mode::draining && worker_of(*this) != nullptr);
+}
+
+void Executor::run_here(Node& node)
+{
+    if (mode() == Mode::canceling) {
+        (void)cancel_unstarted(node, EXECQ_REASON_SHUTDOWN);
+        node.release();
+        return;
+    }
+    const Node::Start start = node.start_taken();
+    if (start == Node::Start::lost) {
+        node.release();
+    } else if (Worker* worker = worker_of(*this)) {
+        const HintPause pause(*worker);
+        worker->run(node, start, Reference::give);
+    } else {
+        run_body(node, start);
+    }
 }
 
 // ---- sleeping ----
@@ -578,6 +639,8 @@ void Executor::run_in_place(Worker& worker, Node& node)
 // True: look again. False: leave.
 bool Executor::rest(Worker& worker)
 {
+    if (worker.surplus) [[unlikely]]
+        return true;
     if (look() == Sight::work) {
         // Somebody is between the two halves of a push, or of a fetch, and may have lost its processor there.
         if (++worker.turns.misses > patient_misses)
@@ -624,6 +687,8 @@ Executor::Rest Executor::lie_down(Worker& worker)
     const MutexLock lock(mutex_);
     if (mode() != Mode::open)
         return Rest::none;
+    if (surplus() != 0)
+        return Rest::aside;
     worker.napping = nap && !somebody_naps_;
     somebody_naps_ = somebody_naps_ || nap;
     worker.idle = true;
@@ -658,6 +723,8 @@ bool Executor::lie(Worker& worker)
     const Rest rest = lie_down(worker);
     if (rest == Rest::none)
         return work_visible() || loop_work_for(worker);
+    if (rest == Rest::aside)
+        return worker.surplus = worker.attends = true;  // see stand_aside()
     const Sight sight = look();
     // Who naps watches over what others have fetched.
     if ((sight == Sight::work || (sight == Sight::batches && rest == Rest::sleep && !somebody_naps()) ||

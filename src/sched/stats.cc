@@ -43,7 +43,7 @@ std::uint32_t Executor::state_of(const Worker& worker)
 {
     if (!worker.present)
         return EXECQ_WORKER_ABSENT;
-    if (worker.idle)
+    if (worker.idle || worker.benched)
         return EXECQ_WORKER_IDLE;
     return worker.in_task() ? EXECQ_WORKER_RUNNING : EXECQ_WORKER_AWAKE;
 }
@@ -52,7 +52,7 @@ std::uint32_t Executor::state_of(const Worker& worker)
 std::uint32_t Executor::count_states(execq_stats& stats)
 {
     const MutexLock lock(mutex_);
-    stats.threads = roster_.threads() + reserved_threads_.load(std::memory_order_relaxed);
+    stats.threads = roster_.threads() + reserved_threads_.load(std::memory_order_relaxed) + on_bench_;
     stats.threads_started = started_;
     stats.wakes = wakes_;
     stats.idle = stats.running = stats.workers_count = stats.workers_total = 0;
@@ -74,12 +74,26 @@ void Executor::count_queued(execq_stats& stats)
         stats.queued += inboxes_[i].empty() ? 0 : inboxes_[i].count(counted_exactly);
     for_each_worker([&](const Worker& worker) { stats.queued += worker.batch_size() + worker.own_size(); });
     stats.queued_async = loop_inbox_.empty() ? 0 : loop_inbox_.count(counted_exactly);
+    const auto count_classes = [](TaskClasses& classes) {
+        TaskClasses::Pair* pair = classes.get();
+        return pair != nullptr ? pair->high.count(counted_exactly) + pair->low.count(counted_exactly) : 0;
+    };
+    stats.queued += count_classes(classes_);
+    stats.queued_async += count_classes(loop_classes_);
     stats.delayed = delayed_count_.load(std::memory_order_relaxed);
 }
 
 void Executor::stats(execq_stats& stats)
 {
-    stats.threads_max = max_threads_ + reserved_;
+    stats.threads_max = cap_.load(std::memory_order_relaxed) + reserved_;
+    const SpareCounts spares = spare_counts();
+    stats.spares = spares.spares;
+    stats.most_spares = spares.most_spares;
+    stats.blocked = spares.blocked;
+    stats.blocking_hints = spares.hints;
+    stats.waits_in_place = spares.in_place;
+    stats.waits_compensated = spares.compensated;
+    stats.waits_refused = spares.refused;
     count_queued(stats);
     const std::uint32_t places = count_states(stats);
     stats.loops = stats.async_open = stats.steals = stats.loop_delays = 0;

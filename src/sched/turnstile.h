@@ -24,8 +24,8 @@ public:
 
     virtual Executor& executor() const = 0;
     // The submitting thread, before anything else: room for n tasks, each of which is admitted then or given back. May block.
-    // EXECQ_OK, EXECQ_ECLOSED, EXECQ_EFULL, EXECQ_EDEADLK.
-    virtual execq_status reserve(std::size_t n) = 0;
+    // EXECQ_OK, EXECQ_ECLOSED, EXECQ_EFULL, EXECQ_EDEADLK. no_wait: EXECQ_EFULL rather than what the policy says.
+    virtual execq_status reserve(std::size_t n, bool no_wait) = 0;
     virtual void give_back(std::size_t n) noexcept = 0;
     // Any thread: takes admitted tasks over, in this order, all or none. EXECQ_OK, EXECQ_ECLOSED, or what the executor answers
     // where no turn can be had.

@@ -21,11 +21,11 @@ bool queued_here(Worker& worker, const Node& node)
 }
 
 // True if blocking on the node could never end: we are inside of it, or it waits for a thread that cannot come.
-bool would_deadlock(Worker* worker, const Node& node)
+bool would_deadlock(Worker* worker, const Node& node, Executor::Relief& relief)
 {
     if (runs_on_this_thread(node) || waits_for_this_thread(node))
         return true;
-    return worker != nullptr && queued_here(*worker, node) && !worker->executor().secure_thread(node.async()) &&
+    return worker != nullptr && queued_here(*worker, node) && !worker->executor().secure_thread(relief, node.async()) &&
            queued_here(*worker, node);
 }
 
@@ -52,7 +52,8 @@ execq_status wait_by(Node& node, Deadline deadline, bool in_place, const Block& 
     const Worker::WaitScope waits(worker);
     if (node.done())
         return EXECQ_OK;
-    if (!deadline.only_look() && would_deadlock(worker, node))
+    Executor::Relief relief;
+    if (!deadline.only_look() && would_deadlock(worker, node, relief))
         return EXECQ_EDEADLK;
     return block();
 }
@@ -107,6 +108,18 @@ execq_status run_loop_until(Node& node, Deadline deadline)
     });
 }
 
+execq_status wait_for_room(Executor& executor, std::uint32_t n, Deadline deadline)
+{
+    run_queued();
+    Worker* worker = Worker::current();
+    const Worker::WaitScope waits(worker);
+    Executor::Relief relief;
+    if (worker != nullptr && &worker->executor() == &executor && !executor.secure_room(relief))
+        return executor.room()->try_enter(n) ? EXECQ_OK : EXECQ_EDEADLK;
+    const ThreadWaits::Scope blocked;
+    return executor.room()->enter(n, deadline);
+}
+
 execq_status wait_for_all(Node* const* nodes, std::size_t n, Deadline deadline)
 {
     // Before blocking on any: the body that runs here cannot end while it waits.
@@ -130,8 +143,9 @@ execq_status wait_for_any(Node* const* nodes, std::size_t n, Deadline deadline, 
     if (deadline.only_look())
         return block_on_any(nodes, n, deadline, index);
     bool hopeless = true;
+    Executor::Relief relief;  // taken where the loop ends
     for (std::size_t i = 0; i < n && hopeless; ++i)
-        hopeless = !nodes[i]->done() && would_deadlock(worker, *nodes[i]);
+        hopeless = !nodes[i]->done() && would_deadlock(worker, *nodes[i], relief);
     if (hopeless)
         return EXECQ_EDEADLK;
     const ThreadWaits::Scope blocked;

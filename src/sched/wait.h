@@ -8,6 +8,7 @@
 
 namespace execq::core {
 
+class Executor;
 class Worker;
 
 // Enough of the worker's stack is left to run a task in place.
@@ -22,5 +23,9 @@ execq_status run_loop_until(Node& node, Deadline deadline);
 execq_status wait_for_all(Node* const* nodes, std::size_t n, Deadline deadline);
 // And EXECQ_ENOMEM.
 execq_status wait_for_any(Node* const* nodes, std::size_t n, Deadline deadline, std::size_t* index);
+
+// For n places in the room of a bounded executor. EXECQ_OK, EXECQ_ETIMEDOUT, EXECQ_ECLOSED; EXECQ_EDEADLK on a worker of that
+// executor, where no other thread can come to take a task.
+execq_status wait_for_room(Executor& executor, std::uint32_t n, Deadline deadline);
 
 }  // namespace execq::core

@@ -17,6 +17,7 @@
 #include "base/biased_lock.h"
 #include "base/futex.h"
 #include "base/links.h"
+#include "sched/class_inboxes.h"
 #include "sched/item.h"
 #include "sched/task_deque.h"
 #include "task/node.h"
@@ -111,6 +112,10 @@ public:
     {
         return lock_.as_owner([this, items, n] { return own_.take_oldest(items, n); });
     }
+    std::uint32_t take_oldest_batch(Slot* items, std::uint32_t n)
+    {
+        return lock_.as_owner([this, items, n] { return batch_.take_oldest(items, n); });
+    }
     // There is room for them.
     void fill_own(const Slot* items, std::uint32_t n)
     {
@@ -162,6 +167,9 @@ public:
     void count_loop_delay() { loop_delays_.store(loop_delays() + 1, std::memory_order_relaxed); }
     // A hint: a task runs here, or waits here for another one.
     bool in_task() const { return top_.load(std::memory_order_relaxed) != nullptr; }
+    // Waits that ran what they waited for; written by this worker's thread.
+    std::uint64_t runs_in_place() const { return runs_in_place_.load(std::memory_order_relaxed); }
+    void count_run_in_place() { runs_in_place_.store(runs_in_place() + 1, std::memory_order_relaxed); }
 
     // ---- this worker's thread only ----
     // Runs a task that the caller has started, to its end.
@@ -239,11 +247,15 @@ public:
     bool loop_slot = false;    // it may take asynchronous tasks; changed by the thread alone
     bool loop_called = false;  // woken or started for those; written before the wake, then the thread's own
     bool token = false;        // woken or started with the waking bit; written before the wake, then the thread's own
+    bool benched = false;      // stands by
 
     // ---- the executor's, on this worker's thread ----
     bool attends = false;     // there is a loop, or the slot for one, to look after between tasks
     bool place_open = false;  // the place delivers to this thread's loop
     bool loop_over = false;   // the thread ends
+    bool surplus = false;     // has seen that there are too many threads
+    // Hints of the running body that it blocks, and have not been taken back.
+    std::uint32_t blocking = 0;
     struct Turns {
         bool loop_first = false;     // asynchronous tasks have their turn before others
         bool was_patient = false;    // has left tasks to one that was between two of his
@@ -257,6 +269,8 @@ public:
         bool fresh = false;                // has given the waking bit back and found no task since
         std::int64_t woken_ns = 0;         // when it last stopped sleeping
         std::int64_t lain_ns = 0;          // when it last lay down
+        ClassTurns classes;                // of high and low tasks
+        ClassTurns loop_classes;           // and of asynchronous ones
         std::uint32_t others_fetches = 0;  // in all, at that time
     };
     Turns turns;
@@ -298,6 +312,7 @@ private:
     std::atomic<std::uint64_t> steals_{0};
     std::atomic<std::uint64_t> loop_delays_{0};
     Parker parker_;
+    std::atomic<std::uint64_t> runs_in_place_{0};
     // Written by the worker's thread, read by others that are about to wait.
     std::atomic<std::uint32_t> waits_{0};
 };

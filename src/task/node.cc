@@ -5,9 +5,11 @@
 #include <cstring>
 #include <limits>
 #include <new>
+#include <utility>
 
 #include "base/futex.h"
 #include "task/callbacks.h"
+#include "task/room.h"
 #include "task/wait.h"
 
 namespace execq::core {
@@ -74,6 +76,8 @@ Node* Node::make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t
         at += sizeof(Membership);
     }
     extension->turnstile = spec.turnstile;
+    extension->room = spec.room;
+    extension->priority = spec.priority;
     return node;
 }
 
@@ -89,7 +93,19 @@ Node::PromisePart& Node::promise() const
     return *std::launder(reinterpret_cast<PromisePart*>(behind));
 }
 
-void Node::discard() { free_memory(state_.load(std::memory_order_relaxed)); }
+void Node::discard()
+{
+    if (extended())
+        leave_room();
+    free_memory(state_.load(std::memory_order_relaxed));
+}
+
+// By who has the node to itself, or has won the step from pending.
+void Node::leave_room()
+{
+    if (Room* room = std::exchange(extension().room, nullptr))
+        room->leave();
+}
 
 void Node::drop_outcome(std::uint64_t word)
 {
@@ -115,8 +131,11 @@ bool Node::move(Phase from, Phase to)
     std::uint64_t word = state_.load(std::memory_order_relaxed);
     while (phase_of(word) == from) {
         const std::uint64_t moved = with_phase(word, to);
-        if (state_.compare_exchange_weak(word, moved, std::memory_order_acq_rel, std::memory_order_relaxed))
+        if (state_.compare_exchange_weak(word, moved, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+            if (from == Phase::pending && (word & extended_flag) != 0) [[unlikely]]
+                leave_room();
             return true;
+        }
     }
     return false;
 }
@@ -128,8 +147,11 @@ bool Node::try_claim_cancel(std::int32_t reason)
         std::uint64_t moved = with_phase(word, Phase::settling);
         if ((word & cancel_flag) == 0)
             moved |= cancel_flag | static_cast<std::uint64_t>(reason) << reason_shift;
-        if (state_.compare_exchange_weak(word, moved, std::memory_order_acq_rel, std::memory_order_relaxed))
+        if (state_.compare_exchange_weak(word, moved, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+            if ((word & extended_flag) != 0)
+                leave_room();
             return true;
+        }
     }
     return false;
 }

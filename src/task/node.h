@@ -33,6 +33,7 @@
 
 #include "execq/future.h"
 #include "execq/promise.h"
+#include "execq/task.h"
 #include "execq/types.h"
 #include "task/error.h"
 #include "task/membership.h"
@@ -42,6 +43,7 @@
 
 namespace execq::core {
 
+class Room;
 class Turnstile;
 
 // A task as it is submitted. Everything is borrowed for the call that takes it.
@@ -55,12 +57,15 @@ struct TaskSpec {
     TaskTimes times;
     TaskScopes scopes;
     Turnstile* turnstile = nullptr;  // if it is one of the scopes, for what stands between the task and its executor
+    std::int32_t priority = EXECQ_PRIORITY_NORMAL;
+    bool no_wait = false;  // where there is no room, it is refused, whatever the policy
+    Room* room = nullptr;  // of a bounded executor: the node takes a place over
 
     // Nothing but a body and its env.
     bool plain() const
     {
         return drop == nullptr && drop_result == nullptr && name == nullptr && env_size == 0 && !times.any() &&
-               scopes.count() == 0;
+               scopes.count() == 0 && priority == EXECQ_PRIORITY_NORMAL && room == nullptr;
     }
 };
 
@@ -137,6 +142,8 @@ public:
     // What it goes through on its way to the executor; null: nothing. Its maker sets it.
     Turnstile* turnstile() const { return extended() ? extension().turnstile : nullptr; }
 
+    std::int32_t priority() const { return extended() ? extension().priority : EXECQ_PRIORITY_NORMAL; }
+
     // ---- before the task is published (its maker only) ----
     // Registers a completion with a port, for which the caller has counted a use: in the room inside, or in a record,
     // which the caller has to list and, with the node, to free if the node is not accepted. Null: no memory.
@@ -150,7 +157,7 @@ public:
         state_.store(state_.load(std::memory_order_relaxed) | registered_flag | preset_flag, std::memory_order_relaxed);
     }
     HeapRegistration* preset_record(const Completion& completion);
-    // Undoes make_task: frees the node, calls nothing.
+    // Undoes make_task: frees the node, gives its place back, calls nothing.
     void discard();
 
     // ---- transitions ----
@@ -169,6 +176,8 @@ public:
         if (phase_of(word) != Phase::pending)
             return Start::lost;
         state_.store(with_phase(word, Phase::running), std::memory_order_relaxed);
+        if ((word & extended_flag) != 0) [[unlikely]]
+            leave_room();
         return Start::won;
     }
     // After a start alone: the end of a task that succeeded.
@@ -287,6 +296,8 @@ private:
         TaskTimer* timer = nullptr;         // behind it; owned by the timekeeper
         Membership* memberships = nullptr;  // behind it; each owned by its scope
         Turnstile* turnstile = nullptr;     // one of the scopes
+        Room* room = nullptr;               // a place there, until the task has started or is canceled
+        std::int32_t priority = EXECQ_PRIORITY_NORMAL;
     };
     // What a promise has besides; behind the Extension.
     struct PromisePart : Hook {  // Hook: the list of its place
@@ -392,6 +403,7 @@ private:
     }
     void settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome, Reference reference);
     void withdraw_timer();
+    void leave_room();
     static void end_memberships(Membership* first);
     void hand_over(std::uintptr_t completions);
     bool announce_registration();

@@ -100,7 +100,7 @@ static void bad_arguments_are_refused_and_the_env_dropped(void **state)
     assert_int_equal(counter_get(&dropped), 1);
     assert_status(execq_loop_submit_async(a.port, &options, NULL, &dropped, &future), EXECQ_EINVAL);
     assert_int_equal(counter_get(&dropped), 2);
-    options.flags = 1;
+    options.flags = 1U << 31;
     assert_status(execq_loop_submit_async(a.port, &options, start_and_keep, &dropped, &future), EXECQ_ENOTSUP);
     assert_int_equal(counter_get(&dropped), 3);
     assert_ptr_equal(future, UNTOUCHED);

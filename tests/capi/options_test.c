@@ -237,7 +237,7 @@ static void drop_is_honoured_where_the_rest_is_rejected(void **state)
     (void)state;
     execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
     options.drop = counter_hit;
-    options.flags = 1;
+    options.flags = 1U << 31;
     atomic_store(&dropped.n, 0);
     assert_status(execq_submit_with(executor, &options, do_nothing, &dropped, NULL), EXECQ_ENOTSUP);
     assert_int_equal(counter_get(&dropped), 1);

@@ -96,7 +96,7 @@ static void zero_tasks_are_fine_if_the_rest_is_valid(void **state)
     assert_status(execq_submit_many(executor, NULL, 0, do_nothing, NULL, &out), EXECQ_OK);
     assert_status(execq_submit_many(executor, &options, 0, do_nothing, NULL, NULL), EXECQ_OK);
     assert_status(execq_submit_many(executor, NULL, 0, NULL, NULL, &out), EXECQ_EINVAL);
-    options.flags = 1;
+    options.flags = 1U << 31;
     assert_status(execq_submit_many(executor, &options, 0, do_nothing, NULL, &out), EXECQ_ENOTSUP);
     assert_status(execq_executor_close(executor, EXECQ_DRAIN), EXECQ_OK);
     assert_status(execq_submit_many(executor, NULL, 0, do_nothing, NULL, &out), EXECQ_ECLOSED);
@@ -128,7 +128,7 @@ static void a_refused_call_drops_each_env_once_and_runs_none(void **state)
     execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
     execq_executor *executor = pool_new(1);
     check_refusal(executor, &options, NULL, EXECQ_EINVAL);
-    options.flags = 1;
+    options.flags = 1U << 31;
     check_refusal(executor, &options, counter_fn, EXECQ_ENOTSUP);
     options.flags = 0;
     assert_status(execq_executor_close(executor, EXECQ_DRAIN), EXECQ_OK);

@@ -20,6 +20,18 @@
 
 namespace execq {
 
+// What a submission does that finds its executor full, as EXECQ_FULL_….
+enum class full_policy : std::uint32_t {
+    reject = EXECQ_FULL_REJECT,           // error(EXECQ_EFULL)
+    block = EXECQ_FULL_BLOCK,             // waits for room; error(EXECQ_ECLOSED) once it is closed
+    caller_runs = EXECQ_FULL_CALLER_RUNS  // the calling thread runs the task itself
+};
+
+enum class priority : std::int32_t {
+    low = EXECQ_PRIORITY_LOW,
+    normal = EXECQ_PRIORITY_NORMAL,
+    high = EXECQ_PRIORITY_HIGH
+};
 template <class T>
 class promise;
 
@@ -32,6 +44,9 @@ struct executor_options {
     std::uint32_t loop_workers = 0;
     std::uint32_t reserved_loop_workers = 0;
     const execq_uv_table* uv_table = nullptr;  // copied
+    std::uint32_t capacity = 0;                // tasks that may be accepted and not started; 0: any number
+    full_policy when_full = full_policy::reject;
+    std::int32_t max_spares = 0;  // threads in the place of those that are blocked; negative: none
 };
 
 // As execq_task_options: what is left for C++ to choose. A time that is not above 0 is due already; none is unset.
@@ -45,6 +60,8 @@ struct task_options {
     std::optional<std::chrono::nanoseconds> timeout = {};
     // What uv_version_string() returns: submit_async() then refuses a loop of another libuv.
     const char* uv_identity = nullptr;
+    execq::priority priority = execq::priority::normal;
+    bool no_wait = false;  // error(EXECQ_EFULL) where the executor is full, whatever its policy
 };
 
 // From where the period of submit_periodic() is counted: from when the run before was due, or from when it ended.
@@ -167,6 +184,8 @@ inline execq_task_options c_options(const task_options& chosen, execq_drop_fn dr
     options.start_within_ns = option_ns(chosen.start_within);
     options.timeout_ns = option_ns(chosen.timeout);
     options.uv_identity = chosen.uv_identity;
+    options.priority = static_cast<std::int32_t>(chosen.priority);
+    options.flags = chosen.no_wait ? EXECQ_TASK_NO_WAIT : 0;
     return options;
 }
 
@@ -248,6 +267,9 @@ public:
         options.loop_workers = chosen.loop_workers;
         options.reserved_loop_workers = chosen.reserved_loop_workers;
         options.uv_table = chosen.uv_table;
+        options.capacity = chosen.capacity;
+        options.full_policy = static_cast<std::uint32_t>(chosen.when_full);
+        options.max_spares = chosen.max_spares;
         execq_executor* made = nullptr;
         detail::check(execq_executor_new(&options, &made));
         handle_ = detail::executor_handle(made);
@@ -407,6 +429,16 @@ auto submit_async(const task_options& options, F&& f)
 
 // Whether the task that runs here was asked to stop.
 inline bool cancel_requested() noexcept { return execq_cancel_requested() == 1; }
+
+// While one lives, the task on this thread is blocked: the executor may have a spare thread in its place. They nest; outside
+// of a worker it does nothing.
+class blocking {
+public:
+    blocking() noexcept { execq_blocking_begin(); }
+    ~blocking() { execq_blocking_end(); }
+    blocking(const blocking&) = delete;
+    blocking& operator=(const blocking&) = delete;
+};
 
 // An executor that is drained and joined at the end of a scope.
 // Blocks: the destructor, until all that was accepted is done. On one of its own workers, or where no thread can be

@@ -55,6 +55,13 @@ struct executor_stats {
     std::uint64_t loop_delays = 0;
     latency loop_lag;
     latency loop_turn;
+    std::uint64_t spares = 0;
+    std::uint64_t most_spares = 0;
+    std::uint64_t blocked = 0;
+    std::uint64_t blocking_hints = 0;
+    std::uint64_t waits_in_place = 0;
+    std::uint64_t waits_compensated = 0;
+    std::uint64_t waits_refused = 0;
 };
 
 namespace detail {
@@ -103,7 +110,14 @@ inline executor_stats stats_of(execq_executor* executor)
                          found.steals,
                          found.loop_delays,
                          to_latency(found.loop_lag),
-                         to_latency(found.loop_turn)};
+                         to_latency(found.loop_turn),
+                         found.spares,
+                         found.most_spares,
+                         found.blocked,
+                         found.blocking_hints,
+                         found.waits_in_place,
+                         found.waits_compensated,
+                         found.waits_refused};
     for (std::uint64_t i = 0; i < found.workers_count; ++i)
         stats.workers.push_back(to_worker_stats(room[i]));
     return stats;
