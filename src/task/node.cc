@@ -116,7 +116,7 @@ void Node::drop_outcome(std::uint64_t word)
         const std::uintptr_t outcome = outcome_.load(std::memory_order_relaxed);
         if ((outcome & 1) == 0)
             reinterpret_cast<Error*>(outcome)->release();
-    } else if (phase == Phase::ok && (word & taken_flag) == 0 && lender() == nullptr) {
+    } else if (phase == Phase::ok && (word & extended_flag) != 0 && (word & taken_flag) == 0 && lender() == nullptr) {
         call_drop(extension().drop_result, reinterpret_cast<void*>(outcome_.load(std::memory_order_relaxed)));
     }
 }
