@@ -136,13 +136,10 @@ TEST(CppFailure, that_is_nested_is_a_chain_of_causes_in_c)
     EXPECT_EQ(execq_error_code(inner), EXECQ_EEXCEPTION);
     EXPECT_STREQ(execq_error_message(inner), "inner");
     EXPECT_EQ(execq_error_cause(inner), nullptr);
-    try {
-        nested.get();
-        FAIL();
-    } catch (const error& thrown) {
-        EXPECT_EQ(thrown.code(), 28);
-        EXPECT_THROW(std::rethrow_if_nested(thrown), Mishap) << "what C++ threw comes back as it was";
-    }
+    const std::exception_ptr thrown = nested.exception();
+    EXPECT_EQ(code_of([&] { std::rethrow_exception(thrown); }), 28);
+    const auto inside = thrown_by<std::nested_exception>([&] { std::rethrow_exception(thrown); });
+    EXPECT_THROW(inside.rethrow_nested(), Mishap) << "what C++ threw comes back as it was";
 }
 
 // An error of C whose cause is an exception of C++.
