@@ -291,7 +291,6 @@ public:
     // and the source.
     execq_status forward_to(Node& promise);
 
-
     static bool is_done(Phase phase) { return phase >= Phase::ok; }
 
 private:

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "reports.h"
+#include "task/cancel.h"
 #include "task/node.h"
 #include "task/unobserved.h"
 #include "white_box.h"
@@ -100,7 +101,7 @@ TEST(FailureMemory, AForwardThatNeedsARecordIsRefusedAndLeavesAllAsItWas)
             break;
         EXPECT_EQ(status, EXECQ_ENOMEM);
         EXPECT_FALSE(target->cancel_requested());
-        EXPECT_EQ(target->cancel_or_ask(EXECQ_REASON_CALLER), EXECQ_EBUSY);
+        EXPECT_EQ(cancel(*target, EXECQ_REASON_CALLER), EXECQ_EBUSY);
         EXPECT_FALSE(source->cancel_requested()) << "it has nothing to do with it";
         target->release_promise();
         target->release();

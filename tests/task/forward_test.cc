@@ -6,6 +6,7 @@
 
 #include "reports.h"
 #include "small_stack.h"
+#include "task/cancel.h"
 #include "task/node.h"
 #include "white_box.h"
 
@@ -141,7 +142,7 @@ TEST(Forward, AsksTheSourceToStop)
     Counter told;
     EXPECT_EQ(pair.source->hook_cancel(Counter::hit, &told, nullptr), EXECQ_OK);
     ASSERT_EQ(pair.forward(), EXECQ_OK);
-    EXPECT_EQ(pair.target->cancel_or_ask(EXECQ_REASON_GROUP), EXECQ_EBUSY);
+    EXPECT_EQ(cancel(*pair.target, EXECQ_REASON_GROUP), EXECQ_EBUSY);
     EXPECT_TRUE(pair.source->cancel_requested());
     EXPECT_EQ(pair.source->cancel_reason(), EXECQ_REASON_GROUP);
     EXPECT_EQ(told.n, 1U);
@@ -162,7 +163,7 @@ TEST(Forward, CancelsASourceThatHasNotStarted)
     Node* target = new_promise();
     ASSERT_EQ(task->forward_to(*target), EXECQ_OK);
     target->release_promise();
-    EXPECT_EQ(target->cancel_or_ask(EXECQ_REASON_CALLER), EXECQ_EBUSY);
+    EXPECT_EQ(cancel(*target, EXECQ_REASON_CALLER), EXECQ_EBUSY);
     EXPECT_EQ(task->phase(), Phase::canceled);
     EXPECT_EQ(target->phase(), Phase::canceled);
     EXPECT_EQ(target->cancel_reason(), EXECQ_REASON_CALLER);
@@ -195,7 +196,7 @@ TEST(Forward, StandsBesideACancelCallback)
         ASSERT_EQ(pair.source->forward_to(*pair.target), EXECQ_OK);
         if (!hooked_first)
             hook();
-        EXPECT_EQ(pair.target->cancel_or_ask(EXECQ_REASON_CALLER), EXECQ_EBUSY);
+        EXPECT_EQ(cancel(*pair.target, EXECQ_REASON_CALLER), EXECQ_EBUSY);
         EXPECT_EQ(told.n, 1U);
         EXPECT_TRUE(pair.source->cancel_requested());
         pair.source->release_promise();
@@ -314,7 +315,7 @@ TEST(Forward, CancelsAMillionLinksOnASmallStack)
     Node* source = new_task({}, 2);
     Node* last = chain_from(source, false);
     on_small_stack([&] {
-        CHECK(last->cancel_or_ask(EXECQ_REASON_CALLER) == EXECQ_EBUSY);
+        CHECK(cancel(*last, EXECQ_REASON_CALLER) == EXECQ_EBUSY);
         CHECK(source->phase() == Phase::canceled && last->phase() == Phase::canceled);
         last->release();
     });
@@ -371,7 +372,7 @@ TEST(Forward, RacesWithEverythingAtOnce)
                 source->release();
                 break;
             case 1:
-                target->cancel_or_ask(EXECQ_REASON_CALLER);
+                cancel(*target, EXECQ_REASON_CALLER);
                 target->release();
                 break;
             case 2:

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "reports.h"
+#include "task/cancel.h"
 #include "task/wait.h"
 #include "white_box.h"
 
@@ -88,7 +89,7 @@ TEST(Unobserved, IsOneThatWasOnlyWaitedForOrDelivered)
     EXPECT_EQ(node->register_completion({Counter::done, &delivered, nullptr, nullptr}), EXECQ_OK);
     EXPECT_EQ(node->look(nullptr), EXECQ_EFAILED);
     EXPECT_TRUE(node->done());
-    EXPECT_EQ(node->cancel_or_ask(EXECQ_REASON_CALLER), EXECQ_EALREADY);
+    EXPECT_EQ(cancel(*node, EXECQ_REASON_CALLER), EXECQ_EALREADY);
     node->release();
     EXPECT_EQ(delivered.n, 1U);
     EXPECT_EQ(reports.taken(), "/5/five");
