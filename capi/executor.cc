@@ -11,6 +11,8 @@
 #include "flow/main_loop.h"
 #include "sched/conf.h"
 #include "sched/executor.h"
+#include "task/callbacks.h"
+#include "task/unobserved.h"
 
 using namespace execq::core;
 
@@ -120,25 +122,63 @@ execq_status execq_executor_join(execq_executor *executor, int64_t timeout_ns, e
     });
 }
 
-execq_status execq_init_conf(const execq_conf *conf)
+namespace {
+
+constexpr uint32_t conf_flags = EXECQ_CONF_CLEAR_EXECUTOR | EXECQ_CONF_CLEAR_MAIN_LOOP |
+                                EXECQ_CONF_CLEAR_ON_UNOBSERVED | EXECQ_CONF_IGNORE_UNOBSERVED;
+
+// At most one of the answers to a failure that nobody consumed; a drop belongs to a hook.
+bool one_answer(const execq_conf &conf)
+{
+    const bool clears = (conf.flags & EXECQ_CONF_CLEAR_ON_UNOBSERVED) != 0;
+    const bool ignores = (conf.flags & EXECQ_CONF_IGNORE_UNOBSERVED) != 0;
+    const bool hooks = conf.on_unobserved != nullptr;
+    return clears + ignores + hooks <= 1 && (hooks || conf.unobserved_drop == nullptr);
+}
+
+execq_status configure(const execq_conf *conf)
 {
     if (conf == nullptr)
         return EXECQ_EINVAL;
     execq_conf read;
-    const execq_status status = read_options<offsetof(execq_conf, main_loop)>(
-        conf, EXECQ_CONF_CLEAR_EXECUTOR | EXECQ_CONF_CLEAR_MAIN_LOOP, read);
+    const execq_status status = read_options<offsetof(execq_conf, main_loop)>(conf, conf_flags, read);
     if (status != EXECQ_OK)
         return status;
     const bool clear_executor = (read.flags & EXECQ_CONF_CLEAR_EXECUTOR) != 0;
     const bool clear_loop = (read.flags & EXECQ_CONF_CLEAR_MAIN_LOOP) != 0;
-    if ((clear_executor && read.executor != nullptr) || (clear_loop && read.main_loop != nullptr))
+    if ((clear_executor && read.executor != nullptr) || (clear_loop && read.main_loop != nullptr) || !one_answer(read))
         return EXECQ_EINVAL;
+    UnobservedHook *hook = nullptr;
+    if (read.on_unobserved != nullptr) {
+        hook = make_unobserved_hook(read.on_unobserved, read.unobserved_env, read.unobserved_drop);
+        if (hook == nullptr)
+            return EXECQ_ENOMEM;
+    }
+    if (clear_executor || read.executor != nullptr)
+        configure_executor(core_of(read.executor));
+    if (clear_loop || read.main_loop != nullptr)
+        configure_main_loop(core_of(read.main_loop));
+    if (hook != nullptr)
+        hook_unobserved(hook);
+    else if ((read.flags & EXECQ_CONF_IGNORE_UNOBSERVED) != 0)
+        ignore_unobserved();
+    else if ((read.flags & EXECQ_CONF_CLEAR_ON_UNOBSERVED) != 0)
+        print_unobserved();
+    return EXECQ_OK;
+}
+
+}  // namespace
+
+execq_status execq_init_conf(const execq_conf *conf)
+{
     return guarded([&]() -> execq_status {
-        if (clear_executor || read.executor != nullptr)
-            configure_executor(core_of(read.executor));
-        if (clear_loop || read.main_loop != nullptr)
-            configure_main_loop(core_of(read.main_loop));
-        return EXECQ_OK;
+        const execq_status status = configure(conf);
+        constexpr size_t covered = offsetof(execq_conf, unobserved_drop) + sizeof conf->unobserved_drop;
+        if (status != EXECQ_OK && conf != nullptr && conf->struct_size >= covered) {
+            const CallbackScope scope;
+            call_drop(conf->unobserved_drop, conf->unobserved_env);
+        }
+        return status;
     });
 }
 

@@ -116,6 +116,13 @@ const execq_error *execq_future_error(execq_future *future)
     return future != nullptr ? handle_of(core_of(future)->error()) : nullptr;
 }
 
+execq_status execq_future_forward(execq_future *future, execq_promise *promise)
+{
+    if (future == nullptr || promise == nullptr)
+        return EXECQ_EINVAL;
+    return guarded([&] { return core_of(future)->forward_to(*core_of(promise)); });
+}
+
 execq_status execq_future_cancel(execq_future *future)
 {
     if (future == nullptr)

@@ -44,6 +44,16 @@ execq_status execq_promise_reject(execq_promise *promise, int32_t code, const ch
     });
 }
 
+execq_status execq_promise_reject_error(execq_promise *promise, const execq_error *error)
+{
+    if (promise == nullptr || error == nullptr)
+        return EXECQ_EINVAL;
+    return guarded([&]() -> execq_status {
+        core_of(error)->retain();
+        return core_of(promise)->reject(core_of(error)->code(), core_of(error)) ? EXECQ_OK : EXECQ_EALREADY;
+    });
+}
+
 int32_t execq_promise_cancel_requested(execq_promise *promise)
 {
     if (promise == nullptr)

@@ -1,4 +1,5 @@
-/* Configuration of the process: what a NULL executor stands for, and which loop is the main one. */
+/* Configuration of the process: what a NULL executor stands for, which loop is the main one, and who is told of failures
+ * that nobody consumed. */
 #ifndef EXECQ_CONF_H
 #define EXECQ_CONF_H
 
@@ -9,27 +10,44 @@ extern "C" {
 #endif
 
 enum {
-    EXECQ_CONF_CLEAR_EXECUTOR = 1, /* forget the configured executor; an error together with one */
-    EXECQ_CONF_CLEAR_MAIN_LOOP = 2 /* forget the main loop; an error together with one */
+    EXECQ_CONF_CLEAR_EXECUTOR = 1,      /* forget the configured executor; an error together with one */
+    EXECQ_CONF_CLEAR_MAIN_LOOP = 2,     /* forget the main loop; an error together with one */
+    EXECQ_CONF_CLEAR_ON_UNOBSERVED = 4, /* back to a line on stderr; an error together with a hook */
+    EXECQ_CONF_IGNORE_UNOBSERVED = 8    /* neither a line nor a hook; an error together with either of both */
 };
+
+/* Told of a failure that nobody consumed (error.h says what that is): once for each.
+ * Ownership: the error and the name are borrowed for the call. The name is that of the task or promise, "" for none. Where
+ *   memory is out the error may be a static one with code EXECQ_ENOMEM.
+ * Threads: the one that gave up the last reference: a worker, a loop's thread, the program's own inside a _release. It may
+ *   call this library, must not block, and does not run under a lock. What it throws is reported on stderr and dropped.
+ * Order: none. A failure that is given up inside of it is not told to it but printed, and so is any once exit() has begun:
+ *   handlers that were registered later than the first hook still find it called. */
+typedef void (*execq_unobserved_fn)(const execq_error *error, const char *name, void *env);
 
 typedef struct execq_conf {
     uint32_t struct_size;
-    uint32_t flags;           /* EXECQ_CONF_CLEAR_… */
-    execq_executor *executor; /* what NULL stands for from now on; NULL: keep the earlier one */
-    execq_loop *main_loop;    /* what execq_main_loop gives from now on; NULL: keep the earlier one */
+    uint32_t flags;                    /* EXECQ_CONF_CLEAR_… */
+    execq_executor *executor;          /* what NULL stands for from now on; NULL: keep the earlier one */
+    execq_loop *main_loop;             /* what execq_main_loop gives from now on; NULL: keep the earlier one */
+    execq_unobserved_fn on_unobserved; /* told of failures that nobody consumed; NULL: keep what there is; since 0.4 */
+    void *unobserved_env;              /* its env, taken by the call */
+    execq_drop_fn unobserved_drop;     /* ends the ownership of unobserved_env */
 } execq_conf;
-#define EXECQ_CONF_INIT                             \
-    {                                               \
-        (uint32_t)sizeof(execq_conf), 0, NULL, NULL \
+#define EXECQ_CONF_INIT                                               \
+    {                                                                 \
+        (uint32_t)sizeof(execq_conf), 0, NULL, NULL, NULL, NULL, NULL \
     }
 
 /* Configures the process. Unset fields keep their earlier value; EXECQ_CONF_CLEAR_… clears one. Submissions resolve
  * NULL each time: the executor given here, else the library's own default.
- * Ownership: what is configured is retained until it is replaced or cleared. Threads: any. Blocks: never.
- * Order: submissions made after it returned see the change.
- * Errors: EXECQ_EINVAL (conf NULL, struct_size, clear and set together), EXECQ_ENOTSUP (flags, unknown bytes). On an
- *   error nothing changes. Since: 0.1. */
+ * Ownership: what is configured is retained until it is replaced or cleared. unobserved_env is taken:
+ *   unobserved_drop(unobserved_env), if not NULL, runs once: when the hook has been replaced or cleared and its last call
+ *   has returned, or inside the call where it fails; never at the end of the process.
+ * Threads: any. Blocks: never.
+ * Order: submissions made after it returned see the change, and so do failures that are given up after it returned.
+ * Errors: EXECQ_EINVAL (conf NULL, struct_size, clear and set together, a drop without a hook), EXECQ_ENOTSUP (flags,
+ *   unknown bytes), EXECQ_ENOMEM (for the hook). On an error nothing changes. Since: 0.1. */
 EXECQ_API execq_status execq_init_conf(const execq_conf *conf);
 
 /* Finds the main loop: that of execq_init_conf.

@@ -13,7 +13,7 @@ typedef struct execq_completion {
     void *tag;            /* as given at registration */
     execq_future *future; /* one reference, the receiver's: release it */
     void *value;         /* as execq_future_result gives it: borrowed from the future; NULL unless status is EXECQ_OK */
-    execq_status status; /* EXECQ_OK, EXECQ_EFAILED or EXECQ_ECANCELED */
+    execq_status status; /* EXECQ_OK, EXECQ_EFAILED (not consumed by this: error.h) or EXECQ_ECANCELED */
     int32_t reserved;    /* 0 */
 } execq_completion;
 

@@ -32,7 +32,8 @@ enum {
 EXECQ_API void execq_future_retain(execq_future *future);
 
 /* Gives up a reference. The work goes on: releasing is not cancelling.
- * Ownership: the caller's reference ends; the last one runs drop_result, if it is due, on this thread.
+ * Ownership: the caller's reference ends; the last one runs drop_result, if it is due, on this thread, and reports a
+ *   failure that nobody consumed (error.h).
  * Threads: any, also inside the future's own callback. Blocks: never. Order: none. Errors: NULL is ignored.
  * Since: 0.1. */
 EXECQ_API void execq_future_release(execq_future *future);
@@ -75,7 +76,7 @@ EXECQ_API execq_status execq_future_wait_any(execq_future *const *futures, size_
  * Ownership: *value (may be NULL) is borrowed: valid until the last release of the future.
  * Threads: any. Blocks: never. Order: none.
  * Errors: EXECQ_EINVAL (future NULL), EXECQ_EPENDING, EXECQ_ECANCELED, EXECQ_EFAILED (see execq_future_error),
- *   EXECQ_EALREADY (the value was taken). Since: 0.1. */
+ *   EXECQ_EALREADY (the value was taken). To be told EXECQ_EFAILED consumes the failure (error.h). Since: 0.1. */
 EXECQ_API execq_status execq_future_result(execq_future *future, void **value);
 
 /* Takes the value out of the future, to exactly one caller.
@@ -83,11 +84,25 @@ EXECQ_API execq_status execq_future_result(execq_future *future, void **value);
  * Errors: those of execq_future_result; EXECQ_EINVAL (value NULL). Since: 0.1. */
 EXECQ_API execq_status execq_future_take(execq_future *future, void **value);
 
-/* The failure, or NULL unless the future failed.
+/* The failure, or NULL unless the future failed. It is consumed by this (error.h).
  * Ownership: borrowed until the last release of the future; execq_error_retain keeps it longer.
  * Threads: any. Blocks: never. Order: none.
  * Errors: NULL for NULL. Where memory for it is out, a static error with code EXECQ_ENOMEM. Since: 0.1. */
 EXECQ_API const execq_error *execq_future_error(execq_future *future);
+
+/* Has the promise end as this future does: with its value, its failure, or canceled for the same reason.
+ * Ownership: both are borrowed for the call; until the future is done, a reference to each is kept. A value is lent: it
+ *   stays this future's, which lives as long as the promise's, and whose drop_result alone ends it. Both give the same
+ *   pointer, and it can be taken from one of them once. A failure is shared, and consumed here (error.h) once it has been
+ *   passed on.
+ * Threads: any. Blocks: never, as execq_promise_resolve, which is what the thread that completes this future does.
+ * Order: before the done callbacks that are registered later. A request to cancel the promise's future asks this one to
+ *   stop, and cancels it if it has not started; so one that was made before. A promise that somebody else completes first
+ *   keeps that outcome. A chain of forwards of any length does not use more stack.
+ * Errors: EXECQ_EINVAL (future or promise NULL, the promise's own future), EXECQ_EALREADY (the promise is completed, or a
+ *   future is forwarded to it), EXECQ_EDEADLK (this future waits, by forwards, for the promise; two threads that close
+ *   such a circle at the same moment may not be told), EXECQ_ENOMEM. Since: 0.4. */
+EXECQ_API execq_status execq_future_forward(execq_future *future, execq_promise *promise);
 
 /* Cancels a task that has not started, or asks one that runs to stop.
  * Ownership: none; env is dropped inside the call where it answers EXECQ_OK. Threads: any. Blocks: never.

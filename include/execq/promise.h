@@ -43,6 +43,13 @@ EXECQ_API execq_status execq_promise_resolve(execq_promise *promise, void *value
  *   promise is still open). Since: 0.1. */
 EXECQ_API execq_status execq_promise_reject(execq_promise *promise, int32_t code, const char *message);
 
+/* Completes the future with a failure that is there already, which it shares; with code EXECQ_ECANCELED after a cancel
+ * request it ends canceled.
+ * Ownership: the error is retained; the caller's reference stays the caller's, and so does that of the promise.
+ * Threads, Blocks, Order: as execq_promise_resolve.
+ * Errors: EXECQ_EINVAL (promise or error NULL), EXECQ_EALREADY (completed before). Since: 0.4. */
+EXECQ_API execq_status execq_promise_reject_error(execq_promise *promise, const execq_error *error);
+
 /* Says whether the future was asked to cancel.
  * Ownership: none. Threads: any. Blocks: never. Order: none.
  * Errors: EXECQ_EINVAL (promise NULL). Returns 1 or 0. Since: 0.1. */

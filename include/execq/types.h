@@ -33,7 +33,7 @@ typedef struct execq_promise execq_promise;
 typedef struct execq_loop execq_loop;
 /* A completion queue with one pollable descriptor, for any other event loop. Reference counted. */
 typedef struct execq_cq execq_cq;
-/* An immutable failure: code and message. Reference counted. */
+/* An immutable failure: code, message, cause and payload. Reference counted. */
 typedef struct execq_error execq_error;
 /* An immutable snapshot of context variables. Reference counted. */
 typedef struct execq_context execq_context;

@@ -127,8 +127,8 @@ execq_status Cq::drain(execq_completion* out, std::size_t max, std::size_t* n)
         Node& node = *heap->node;  // its reference goes to the receiver
         execq_completion& completion = out[(*n)++];
         completion = {heap->env, future_of(&node), nullptr, EXECQ_OK, 0};
-        completion.status = node.result(&completion.value);
-        if (completion.status == EXECQ_EALREADY)  // somebody took the value already: it did succeed
+        completion.status = node.look(&completion.value);  // a delivery observes nothing
+        if (completion.status == EXECQ_EALREADY)           // somebody took the value already: it did succeed
             completion.status = EXECQ_OK;
         delete heap;
         end_use();

@@ -55,13 +55,15 @@ void settle_stopped(Node& node, Error* error, Reference reference)
 
 }  // namespace
 
-void say_failure(std::int32_t code, const char* message)
+void say_failure(Error* error)
 {
     Worker* worker = Worker::current();
     if (body_on_top())
-        set_failure(code, message);
+        set_failure(error);
     else if (worker != nullptr && worker->in_task())
-        worker->say_failure(code, message);
+        worker->say_failure(error);
+    else if (error != nullptr)
+        error->release();
 }
 
 bool running_task_is_to_stop()

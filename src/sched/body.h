@@ -10,8 +10,9 @@ struct uv_loop_s;
 
 namespace execq::core {
 
-// Names the failure of the task that runs on this thread, innermost; nothing outside of all.
-void say_failure(std::int32_t code, const char* message);
+// Names the failure of the task that runs on this thread, innermost; nothing outside of all. Takes the error, which is null
+// where memory is out.
+void say_failure(Error* error);
 // True if that task was asked to stop.
 bool running_task_is_to_stop();
 // True for each task that the caller is inside of.

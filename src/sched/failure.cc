@@ -10,7 +10,7 @@ void FailureScope::replace(Error* error)
         before->release();
 }
 
-void set_failure(std::int32_t code, const char* message) { FailureScope::replace(Error::make(code, message)); }
+void set_failure(Error* error) { FailureScope::replace(error); }
 
 Error* FailureScope::take(std::int32_t code)
 {

@@ -8,8 +8,8 @@
 
 namespace execq::core {
 
-// Replaces what was said before; keeps nothing where memory is out.
-void set_failure(std::int32_t code, const char* message);
+// Replaces what was said before; takes the error, which is null where memory is out.
+void set_failure(Error* error);
 
 // One body's failure. A body that is run in place, inside another, does not disturb what that one said.
 class FailureScope {
@@ -34,7 +34,7 @@ public:
     static Error* take(std::int32_t code);
 
 private:
-    friend void set_failure(std::int32_t code, const char* message);
+    friend void set_failure(Error* error);
     static void replace(Error* error);
 
     Error* const outer_;

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <utility>
 
 #include "base/unwind.h"
 #include "sched/body.h"
@@ -12,6 +13,7 @@
 #include "sched/loop_place.h"
 #include "sched/thread_loop.h"
 #include "sched/timekeeper.h"
+#include "task/unobserved.h"
 
 namespace execq::core {
 
@@ -128,30 +130,55 @@ void Worker::run_plain(execq_fn fn, void* env)
             worker.plain_frame_.started_ns.store(0, std::memory_order_relaxed);
             worker.top_.store(&worker.plain_frame_, std::memory_order_release);
         }
-        ~Scope()
-        {
-            worker.top_.store(nullptr, std::memory_order_release);
-            if (worker.failure_said_) [[unlikely]] {  // nobody has a handle of the failure
-                worker.failure_said_ = false;
-                FailureScope::forget();
-            }
-        }
+        ~Scope() { worker.top_.store(nullptr, std::memory_order_release); }
         Worker& worker;
     };
-    const Scope scope(*this);
-    try {
-        void* value = nullptr;
-        fn(env, &value);
-    } catch (...) {
-        if (is_thread_exit())
-            throw;
+    std::int32_t code = 0;
+    Error* error = nullptr;
+    {
+        const Scope scope(*this);
+        try {
+            void* value = nullptr;
+            code = fn(env, &value);
+        } catch (const std::exception& exception) {
+            code = EXECQ_EEXCEPTION;
+            error = Error::make(code, exception.what());
+        } catch (...) {
+            code = is_thread_exit() ? EXECQ_EEXITED : EXECQ_EEXCEPTION;
+            if (code == EXECQ_EEXITED) {
+                top_.store(nullptr, std::memory_order_release);  // nothing runs any more where the failure is told
+                end_plain(code, nullptr);
+                throw;
+            }
+        }
     }
+    if (code != 0 || failure_said_) [[unlikely]]
+        end_plain(code, error);
 }
 
-void Worker::say_failure(std::int32_t code, const char* message)
+// The end of a plain task that failed, which nobody has a handle of, or that said something. Takes the error.
+void Worker::end_plain(std::int32_t code, Error* error)
+{
+    if (std::exchange(failure_said_, false)) {
+        if (error == nullptr)
+            error = FailureScope::take(code);
+        FailureScope::forget();
+    }
+    if (code == 0 || (code == EXECQ_ECANCELED && executor_.stop_requested(nullptr))) {
+        if (error != nullptr)
+            error->release();
+        return;
+    }
+    if (error == nullptr)
+        error = Error::of_code(code);
+    report_unobserved("", *error);
+    error->release();
+}
+
+void Worker::say_failure(Error* error)
 {
     failure_said_ = true;
-    set_failure(code, message);
+    set_failure(error);
 }
 
 void Worker::run(Node& node, Node::Start start, Reference reference)

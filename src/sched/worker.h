@@ -177,7 +177,7 @@ public:
     // The same for a task that has no node. Never nested in another.
     void run_plain(execq_fn fn, void* env);
     // What execq_fail says of the running task.
-    void say_failure(std::int32_t code, const char* message);
+    void say_failure(Error* error);
     bool is_running(const Node& node) const;
     Node* top_node() const;
     const Frame* top_frame() const { return top_.load(std::memory_order_relaxed); }
@@ -287,6 +287,7 @@ private:
     // The end of a run of a series that goes on, unless something has ended it meanwhile; takes the caller's reference.
     void go_on(Node& node);
     static void* thread_main(void* argument);
+    void end_plain(std::int32_t code, Error* error);
     void work();
     void note_stack();
     void name_thread() const;

@@ -58,6 +58,11 @@ void call_cancel(execq_cancel_fn cancel, void* env)
     guarded("cancel", [&] { cancel(env); });
 }
 
+void call_unobserved(execq_unobserved_fn fn, const execq_error* error, const char* name, void* env)
+{
+    guarded("failure", [&] { fn(error, name, env); });
+}
+
 // All of it also where a callback ends its thread.
 void run_now(Registration& registration, Port* port)
 {

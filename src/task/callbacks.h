@@ -5,6 +5,7 @@
 // what it waits for may be in it.
 #pragma once
 
+#include "execq/conf.h"
 #include "task/node.h"
 
 namespace execq::core {
@@ -30,9 +31,10 @@ void run_now(Registration& registration, Port* port);
 // What is queued on this thread, from inside a wait.
 void run_queued();
 
-// A user's drop, done or cancel; an exception that leaves it is reported on stderr and dropped.
+// A user's drop, done, cancel or hook; an exception that leaves it is reported on stderr and dropped.
 void call_drop(execq_drop_fn drop, void* env);
 void call_done(execq_done_fn done, Node& node, void* env);
 void call_cancel(execq_cancel_fn cancel, void* env);
+void call_unobserved(execq_unobserved_fn fn, const execq_error* error, const char* name, void* env);
 
 }  // namespace execq::core

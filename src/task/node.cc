@@ -10,6 +10,7 @@
 #include "base/futex.h"
 #include "task/callbacks.h"
 #include "task/room.h"
+#include "task/unobserved.h"
 #include "task/wait.h"
 
 namespace execq::core {
@@ -107,15 +108,36 @@ void Node::leave_room()
         room->leave();
 }
 
+// A promise frees its source with it, and so on: in a loop, as a chain may have any length.
+void Node::destroy_chain()
+{
+    Node* node = this;
+    do {
+        const std::uint64_t word = node->state_.load(std::memory_order_relaxed);
+        Node* source = nullptr;
+        if ((word & extended_flag) != 0)
+            source = reinterpret_cast<Node*>(node->extension().source.load(std::memory_order_relaxed) & source_mask);
+        node->drop_outcome(word);
+        node->free_memory(word);
+        node = source != nullptr && source->drop_reference() ? source : nullptr;
+    } while (node != nullptr);
+}
+
 void Node::drop_outcome(std::uint64_t word)
 {
-    const std::uintptr_t outcome = outcome_.load(std::memory_order_relaxed);
     const Phase phase = phase_of(word);
-    if (phase == Phase::failed && (outcome & 1) == 0)
-        reinterpret_cast<Error*>(outcome)->release();
-    if (phase == Phase::ok && (word & taken_flag) == 0)
-        call_drop(extension().drop_result, reinterpret_cast<void*>(outcome));
+    if (phase == Phase::failed) {
+        if ((word & taken_flag) == 0)
+            report_failure();
+        const std::uintptr_t outcome = outcome_.load(std::memory_order_relaxed);
+        if ((outcome & 1) == 0)
+            reinterpret_cast<Error*>(outcome)->release();
+    } else if (phase == Phase::ok && (word & extended_flag) != 0 && (word & taken_flag) == 0 && lender() == nullptr) {
+        call_drop(extension().drop_result, reinterpret_cast<void*>(outcome_.load(std::memory_order_relaxed)));
+    }
 }
+
+void Node::report_failure() { report_unobserved(name(), *materialize()); }
 
 const char* Node::name() const { return extended() ? extension().name : ""; }
 
@@ -245,11 +267,13 @@ bool Node::due() const
 
 // ---- outcome ----
 
-execq_status Node::result(void** value) const
+execq_status Node::look(void** value) const
 {
     const std::uint64_t word = state_.load(std::memory_order_acquire);
     switch (phase_of(word)) {
     case Phase::ok:
+        if (const Node* owner = lender())
+            return owner->look(value);
         if ((word & taken_flag) != 0)
             return EXECQ_EALREADY;
         if (value != nullptr)
@@ -264,14 +288,31 @@ execq_status Node::result(void** value) const
     }
 }
 
+execq_status Node::result(void** value)
+{
+    const execq_status status = look(value);
+    if (status == EXECQ_EFAILED)
+        observe();
+    return status;
+}
+
+// Asked for the failure again and again, it is written to once.
+void Node::observe()
+{
+    const std::uint64_t word = state_.load(std::memory_order_acquire);
+    if (phase_of(word) == Phase::failed && (word & taken_flag) == 0)
+        state_.fetch_or(taken_flag, std::memory_order_relaxed);  // read by who frees the node, behind the last release
+}
+
 execq_status Node::take(void** value)
 {
     const execq_status status = result(nullptr);
     if (status != EXECQ_OK)
         return status;
-    if ((state_.fetch_or(taken_flag, std::memory_order_acq_rel) & taken_flag) != 0)
+    Node& owner = value_owner();
+    if ((owner.state_.fetch_or(taken_flag, std::memory_order_acq_rel) & taken_flag) != 0)
         return EXECQ_EALREADY;
-    *value = reinterpret_cast<void*>(outcome_.load(std::memory_order_relaxed));
+    *value = reinterpret_cast<void*>(owner.outcome_.load(std::memory_order_relaxed));
     return EXECQ_OK;
 }
 
@@ -279,13 +320,19 @@ Error* Node::error()
 {
     if (phase() != Phase::failed)
         return nullptr;
+    observe();
+    return materialize();
+}
+
+// The error of a failed node, made of a code where that is all there is.
+Error* Node::materialize()
+{
     std::uintptr_t outcome = outcome_.load(std::memory_order_acquire);
     if ((outcome & 1) == 0)
         return reinterpret_cast<Error*>(outcome);
-    const auto code = static_cast<std::int32_t>(static_cast<std::uint32_t>(outcome >> 1));
-    Error* error = Error::make(code, status_text(code));
-    if (error == nullptr)
-        return Error::out_of_memory();
+    Error* error = Error::of_code(code_in(outcome));
+    if (error == Error::out_of_memory())
+        return error;
     if (outcome_.compare_exchange_strong(outcome, reinterpret_cast<std::uintptr_t>(error), std::memory_order_acq_rel,
                                          std::memory_order_acquire))
         return error;

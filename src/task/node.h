@@ -13,6 +13,12 @@
 // Whoever wins one of the try_… steps is the only one to touch fn, env and the outcome until settle() publishes them.
 // settle() is called exactly once; after it the outcome is immutable but for `taken` and the error's materialisation.
 //
+// A failure is observed by whoever takes note of the outcome; one that nobody has observed is reported when the last
+// reference goes (task/unobserved.h).
+//
+// A promise that another future was forwarded to keeps that future, its source, until it is freed itself, and so on down
+// a chain. A value is lent by the first of the chain, which owns it (task/forward.cc).
+//
 // The state word also holds flags, the id of the executor that holds the task, and the reference count (upper half), so
 // that waiters can sleep on the lower half and are not disturbed by references. Who holds the only reference is alone
 // with the node: a task that nobody has a handle of needs no read-modify-write from its submission to its end.
@@ -109,8 +115,7 @@ public:
     void retain() { state_.fetch_add(one_reference, std::memory_order_relaxed); }
     void release()
     {
-        if (state_.load(std::memory_order_acquire) >> reference_shift == 1 ||
-            state_.fetch_sub(one_reference, std::memory_order_acq_rel) >> reference_shift == 1)
+        if (drop_reference())
             destroy();
     }
 
@@ -224,9 +229,13 @@ public:
     void settle_canceled(Reference reference = Reference::keep) { settle(Phase::canceled, 0, reference); }
 
     // ---- outcome (any thread, once done) ----
-    execq_status result(void** value) const;
+    // These observe a failure.
+    execq_status result(void** value);
     execq_status take(void** value);
     Error* error();
+    void observe();
+    // Does not.
+    execq_status look(void** value) const;
 
     // ---- completions (any thread) ----
     // Takes completion.env over only where it answers EXECQ_OK.
@@ -280,10 +289,16 @@ public:
     {
         constexpr std::uint64_t both = hooked_flag | cancel_flag;
         if ((state_.load(std::memory_order_acquire) & both) == both)
-            send_cancel_callback();
+            pass_cancel();
     }
     // The end of a cancel callback's record on its way: calls it if it is wanted and the promise still open.
     void end_cancel_callback(HeapRegistration& record, bool wanted);
+
+    // ---- forwarding (any thread; task/forward.cc) ----
+    // Has a promise end as the source does. EXECQ_OK; EXECQ_EALREADY: completed, or something is forwarded to it;
+    // EXECQ_EINVAL: its own future; EXECQ_EDEADLK: it would wait for itself; EXECQ_ENOMEM. The caller holds the promise
+    // and the source.
+    execq_status forward_to(Node& promise);
 
     static bool is_done(Phase phase) { return phase >= Phase::ok; }
 
@@ -298,6 +313,9 @@ private:
         Turnstile* turnstile = nullptr;     // one of the scopes
         Room* room = nullptr;               // a place there, until the task has started or is canceled
         std::int32_t priority = EXECQ_PRIORITY_NORMAL;
+        // The source of a promise, with one reference, and its stage (task/forward.cc). Written by who forwards, then by
+        // who settles; read by who cancels and, once that is done, by who looks at the outcome.
+        std::atomic<std::uintptr_t> source{0};
     };
     // What a promise has besides; behind the Extension.
     struct PromisePart : Hook {  // Hook: the list of its place
@@ -313,16 +331,17 @@ private:
 
     static constexpr std::size_t cache_line = 64;
     static constexpr std::uint64_t phase_mask = 0x7;
-    static constexpr std::uint64_t cancel_flag = 1U << 3;       // set by request_cancel and try_claim_cancel
-    static constexpr unsigned reason_shift = 4;                 // three bits, set together with cancel_flag
-    static constexpr std::uint64_t waiter_flag = 1U << 7;       // somebody sleeps on the word; set by waiters
-    static constexpr std::uint64_t lot_flag = 1U << 8;          // somebody waits in the wait lot; set by waiters
-    static constexpr std::uint64_t taken_flag = 1U << 9;        // the value was taken; set by take()
+    static constexpr std::uint64_t cancel_flag = 1U << 3;  // set by request_cancel and try_claim_cancel
+    static constexpr unsigned reason_shift = 4;            // three bits, set together with cancel_flag
+    static constexpr std::uint64_t waiter_flag = 1U << 7;  // somebody sleeps on the word; set by waiters
+    static constexpr std::uint64_t lot_flag = 1U << 8;     // somebody waits in the wait lot; set by waiters
+    // In ok: the value was taken; set by take(). In failed: the failure was observed; set by observe().
+    static constexpr std::uint64_t taken_flag = 1U << 9;
     static constexpr std::uint64_t extended_flag = 1U << 10;    // an Extension follows; set by the maker
     static constexpr std::uint64_t registered_flag = 1U << 11;  // somebody registered a completion; set by them
     static constexpr std::uint64_t preset_flag = 1U << 12;      // the maker did; set by the maker
     static constexpr std::uint64_t async_flag = 1U << 13;       // the body is an execq_async_fn; set by the maker
-    static constexpr std::uint64_t hooked_flag = 1U << 14;      // there is a cancel callback; set by hook_cancel
+    static constexpr std::uint64_t hooked_flag = 1U << 14;      // a cancel callback, or a source; set by who brings it
     static constexpr std::uint64_t timed_flag = 1U << 15;       // has a timer; set by the maker, cleared as it ends
     static constexpr unsigned executor_shift = 16;              // 16 bits, set by the maker
     static constexpr unsigned reference_shift = 32;
@@ -330,6 +349,9 @@ private:
 
     // completions_: these, or the address of a Port (inside one; no port: inside_done), or of a HeapRegistration | 1.
     static constexpr std::uintptr_t empty = 0, busy = 2, inside_done = 4, closed = 6, chain_bit = 1;
+    // In the low bits of Extension::source. Entering: not yet to be asked to stop; lent: the outcome is the node that owns
+    // the value.
+    static constexpr std::uintptr_t source_entering = 1, source_lent = 2, source_mask = ~std::uintptr_t{3};
 
     Node(std::uint64_t word, std::uintptr_t body, void* body_env) : state_(word), outcome_(body)
     {
@@ -361,13 +383,28 @@ private:
     {
         return (static_cast<std::uintptr_t>(static_cast<std::uint32_t>(code)) << 1) | 1;
     }
+    static std::int32_t code_in(std::uintptr_t outcome)
+    {
+        return static_cast<std::int32_t>(static_cast<std::uint32_t>(outcome >> 1));
+    }
     bool extended() const { return (state_.load(std::memory_order_relaxed) & extended_flag) != 0; }
     Extension& extension() const;
     PromisePart& promise() const;
     bool begin_completion();
     class Leaving;
+    void pass_cancel();
     void send_cancel_callback();
     void close_cancel_slot();
+    Node* source() const;
+    Node* lender() const;
+    Node& value_owner();
+    bool waits_for(const Node& other) const;
+    bool enter_source(Node& source);
+    void leave_source(Node& source);
+    bool announce_source();
+    static void source_done(execq_future* source, void* promise);
+    bool end_as(Node& source);
+    void settle_as_failed(Node& source);
     bool move(Phase from, Phase to);
     bool set_flag(std::uint64_t flag, std::uint64_t& word);
     void settle(Phase phase, std::uintptr_t outcome, Reference reference)
@@ -414,10 +451,19 @@ private:
     {
         const std::uint64_t word = state_.load(std::memory_order_relaxed);
         if ((word & extended_flag) != 0 || phase_of(word) == Phase::failed) [[unlikely]]
-            drop_outcome(word);
-        free_memory(word);
+            destroy_chain();
+        else
+            free_memory(word);
     }
+    void destroy_chain();
     void drop_outcome(std::uint64_t word);
+    void report_failure();
+    Error* materialize();
+    bool drop_reference()
+    {
+        return state_.load(std::memory_order_acquire) >> reference_shift == 1 ||
+               state_.fetch_sub(one_reference, std::memory_order_acq_rel) >> reference_shift == 1;
+    }
     void free_memory(std::uint64_t word)
     {
         this->~Node();
@@ -429,8 +475,8 @@ private:
 
     // See the top of the file. Phases: the winner of a step; flags: as noted at each; references: every holder.
     std::atomic<std::uint64_t> state_;
-    // The body (a function) until the task ended, then the value, an Error*, or a tagged code that error() turns into
-    // an Error*. Written by the one who settles, published by state_.
+    // The body (a function) until the task ended, then the value, the node that lends it, an Error*, or a tagged code that
+    // error() turns into an Error*. Written by the one who settles, published by state_.
     std::atomic<std::uintptr_t> outcome_{0};
     // See the top of the file. Producers: register_completion; consumer: settle.
     std::atomic<std::uintptr_t> completions_{empty};

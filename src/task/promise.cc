@@ -9,7 +9,8 @@
 // he is called by it. So no callback begins or goes on after the promise was completed, and its drop runs once.
 //
 // Whether there is a callback is a flag in the node's state word, so that of hook_cancel() and a request, and of
-// hook_cancel() and a completion, one sees the other, and that a promise without one pays nothing.
+// hook_cancel() and a completion, one sees the other, and that a promise without one pays nothing. The flag also stands for
+// a source (task/forward.cc), so whoever looks at the slot for it may find none, or a record whose maker has not set it yet.
 #include <new>
 
 #include "base/atomics.h"
@@ -180,6 +181,39 @@ bool Node::reject(std::int32_t code, Error* error)
     return true;
 }
 
+// False if somebody else has completed this one: then nothing is carried on, and a failure of the source is as it was.
+bool Node::end_as(Node& source)
+{
+    const Phase phase = source.phase();
+    if (phase == Phase::canceled)
+        request_cancel(source.cancel_reason());
+    if (!begin_completion())
+        return false;
+    const Leaving leaving(*this);
+    if (phase == Phase::ok) {
+        extension().source.store(reinterpret_cast<std::uintptr_t>(&source) | source_lent, std::memory_order_release);
+        settle_value(&source.value_owner());
+    } else if (phase == Phase::failed) {
+        settle_as_failed(source);
+    } else {
+        settle_canceled();
+    }
+    return true;
+}
+
+void Node::settle_as_failed(Node& source)
+{
+    source.observe();
+    const std::uintptr_t outcome = source.outcome_.load(std::memory_order_acquire);
+    if ((outcome & 1) != 0) {
+        settle_code(code_in(outcome));
+        return;
+    }
+    auto* error = reinterpret_cast<Error*>(outcome);
+    error->retain();
+    settle_error(error);
+}
+
 // Claims the outcome, and ends what the promise owns. The caller settles, Leaving.
 bool Node::begin_completion()
 {
@@ -219,8 +253,11 @@ execq_status Node::hook_cancel(execq_cancel_fn cancel, void* cancel_env, execq_d
     }
     std::uint64_t word = state_.load(std::memory_order_relaxed);
     do {
-        if (phase_of(word) != Phase::running) {  // completed: nobody looked at the slot, nor will
-            slot.store(over, std::memory_order_relaxed);
+        if (phase_of(word) != Phase::running) {
+            // Completed. Who looked at the slot, as there is a source, may have ended the record.
+            seen = reinterpret_cast<std::uintptr_t>(record) | armed;
+            if (!slot.compare_exchange_strong(seen, over, std::memory_order_acq_rel, std::memory_order_relaxed))
+                return EXECQ_OK;
             delete record;
             return EXECQ_EALREADY;
         }
@@ -285,6 +322,10 @@ void Node::close_cancel_slot()
     std::uintptr_t seen = slot.load(std::memory_order_acquire);
     while (seen != over) {
         switch (seen & stage_mask) {
+        case none:  // there is a source only
+            if (slot.compare_exchange_weak(seen, over, std::memory_order_acq_rel, std::memory_order_acquire))
+                return;
+            break;
         case armed:
             if (slot.compare_exchange_weak(seen, over, std::memory_order_acq_rel, std::memory_order_acquire)) {
                 HeapRegistration& record = record_in(seen);

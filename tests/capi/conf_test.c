@@ -176,7 +176,7 @@ static void a_refused_configuration_changes_nothing(void **state)
     assert_status(configure(configured, 0), EXECQ_OK);
     assert_status(execq_init_conf(NULL), EXECQ_EINVAL);
     assert_status(configure(other, EXECQ_CONF_CLEAR_EXECUTOR), EXECQ_EINVAL);
-    assert_status(configure(other, 4), EXECQ_ENOTSUP);
+    assert_status(configure(other, 16), EXECQ_ENOTSUP);
     assert_status(configure(NULL, EXECQ_CONF_CLEAR_EXECUTOR | 0x80000000U), EXECQ_ENOTSUP);
     execq_conf conf = EXECQ_CONF_INIT;
     conf.executor = other;

@@ -66,6 +66,7 @@ TEST(CppTask, that_was_not_started_destroys_its_arguments)
         EXPECT_EQ(alive, 1);
     }
     EXPECT_EQ(alive, 0);
+    gate.set_value();
 }
 
 TEST(CppTask, what_it_holds_is_gone_before_its_future_is_done)
@@ -147,6 +148,7 @@ TEST(CppTask, a_start_that_is_refused_destroys_it_once)
     EXPECT_EQ(code_of([&] { static_cast<void>(start(pool, hold_both(Counted(alive), gate.get_future()))); }),
               EXECQ_ECLOSED);
     EXPECT_EQ(alive, 0);
+    gate.set_value();
 }
 
 TEST(CppTask, a_start_can_be_canceled_in_the_queue)
@@ -167,6 +169,7 @@ TEST(CppTask, a_start_can_be_canceled_in_the_queue)
     pool.close(close_mode::cancel);
     blocked.open();
     EXPECT_EQ(reason_of([&] { shut.get(); }), cancel_reason::shutdown);
+    gate.set_value();
 }
 
 // Not std::this_thread::get_id(): clang takes pthread_self() for a constant of the function, and a coroutine goes on on

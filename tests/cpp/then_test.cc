@@ -227,6 +227,8 @@ TEST(CppThen, with_a_loop_that_is_detached_fails_and_destroys_once)
               }),
               EXECQ_ECLOSED);
     EXPECT_EQ(alive, 0);
+    writer.set_value(1);
+    second.set_value(1);
 }
 
 future<int> chain(future<int> first, int links)

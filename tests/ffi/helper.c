@@ -123,6 +123,7 @@ uint64_t helper_sizeof(const char *type)
     } sizes[] = {
         {"execq_completion", sizeof(execq_completion)},
         {"execq_conf", sizeof(execq_conf)},
+        {"execq_error_options", sizeof(execq_error_options)},
         {"execq_executor_options", sizeof(execq_executor_options)},
         {"execq_promise_options", sizeof(execq_promise_options)},
         {"execq_running_task", sizeof(execq_running_task)},

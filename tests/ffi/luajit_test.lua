@@ -82,7 +82,7 @@ local function the_version_is_that_of_the_library()
 end
 
 local function structs_have_the_sizes_of_c()
-    local kinds = { "execq_completion", "execq_conf", "execq_executor_options", "execq_promise_options",
+    local kinds = { "execq_completion", "execq_conf", "execq_error_options", "execq_executor_options", "execq_promise_options",
         "execq_running_task", "execq_shutdown_report", "execq_task_options", "execq_uv_table", "execq_latency",
         "execq_worker_stats", "execq_stats" }
     for _, kind in ipairs(kinds) do

@@ -26,12 +26,12 @@ TEST(Failure, GoesWithTheCodeThatTheTaskReturns)
 {
     Pool pool(1);
     const execq_fn says_five = [](void*, void**) {
-        set_failure(5, "five");
+        set_failure(Error::make(5, "five"));
         return std::int32_t{5};
     };
     EXPECT_EQ(message_of(pool, says_five), "5 five");
     const execq_fn says_other = [](void*, void**) {
-        set_failure(5, "five");
+        set_failure(Error::make(5, "five"));
         return std::int32_t{6};
     };
     EXPECT_EQ(message_of(pool, says_other), "6 ");
@@ -41,19 +41,19 @@ TEST(Failure, IsTheLastThatWasSaid)
 {
     Pool pool(1);
     const execq_fn says_two = [](void*, void**) {
-        set_failure(5, "first");
-        set_failure(5, "second");
+        set_failure(Error::make(5, "first"));
+        set_failure(Error::make(5, "second"));
         return std::int32_t{5};
     };
     EXPECT_EQ(message_of(pool, says_two), "5 second");
     const execq_fn takes_back = [](void*, void**) {
-        set_failure(5, "first");
-        set_failure(6, "second");
+        set_failure(Error::make(5, "first"));
+        set_failure(Error::make(6, "second"));
         return std::int32_t{5};
     };
     EXPECT_EQ(message_of(pool, takes_back), "5 ");
     const execq_fn says_nothing = [](void*, void**) {
-        set_failure(5, nullptr);
+        set_failure(Error::make(5, nullptr));
         return std::int32_t{5};
     };
     EXPECT_EQ(message_of(pool, says_nothing), "5 ");
@@ -63,7 +63,7 @@ TEST(Failure, IsForgottenByTheNextTask)
 {
     Pool pool(1);
     const execq_fn succeeds = [](void*, void**) {
-        set_failure(5, "but never mind");
+        set_failure(Error::make(5, "but never mind"));
         return std::int32_t{0};
     };
     const execq_fn fails = [](void*, void**) { return std::int32_t{5}; };
@@ -82,7 +82,7 @@ struct Nested {
     {
         auto* self = static_cast<Nested*>(env);
         if (self->outer_says != nullptr)
-            set_failure(5, self->outer_says);
+            set_failure(Error::make(5, self->outer_says));
         Node* node = self->pool->submit(self->inner, nullptr);
         EXPECT_EQ(wait_for(*node, never()), EXECQ_OK);
         self->inner_message = node->error() != nullptr ? node->error()->message() : "no failure";
@@ -95,7 +95,7 @@ TEST(Failure, OfATaskIsNotDisturbedByOneThatItRunsInPlace)
 {
     Pool pool(1);
     const execq_fn fails = [](void*, void**) {
-        set_failure(5, "inner");
+        set_failure(Error::make(5, "inner"));
         return std::int32_t{5};
     };
     Nested nested{&pool, fails, "outer", ""};
@@ -110,7 +110,7 @@ TEST(Failure, OfATaskDoesNotComeFromOneThatItRunsInPlace)
 {
     Pool pool(1);
     const execq_fn succeeds = [](void*, void**) {
-        set_failure(5, "inner");
+        set_failure(Error::make(5, "inner"));
         return std::int32_t{0};
     };
     Nested nested{&pool, succeeds, nullptr, ""};

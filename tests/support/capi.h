@@ -66,6 +66,14 @@ static inline int64_t clock_now(void)
 /* An out-parameter filled with this must come back with it from a call that failed. */
 #define UNTOUCHED ((void *)(uintptr_t)0x5a5a5a5a)
 
+/* For programs in which failures that nobody looks at come by the thousand, and are not what is tested. */
+static inline void ignore_failures(void)
+{
+    execq_conf conf = EXECQ_CONF_INIT;
+    conf.flags = EXECQ_CONF_IGNORE_UNOBSERVED;
+    must(execq_init_conf(&conf) == EXECQ_OK);
+}
+
 /* A new executor of so many threads. */
 static inline execq_executor *pool_new(uint32_t threads)
 {

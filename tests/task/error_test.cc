@@ -1,10 +1,12 @@
 #include "task/error.h"
 
+#include <array>
 #include <gtest/gtest.h>
 #include <limits>
 #include <set>
 #include <string>
 
+#include "small_stack.h"
 #include "white_box.h"
 
 using namespace execq::core;
@@ -68,6 +70,95 @@ TEST(Error, OfMemoryIsStaticAndOutlivesAnyRelease)
     EXPECT_EQ(Error::out_of_memory(), error);
     EXPECT_EQ(error->code(), EXECQ_ENOMEM);
     EXPECT_STREQ(error->message(), status_text(EXECQ_ENOMEM));
+}
+
+TEST(Error, KeepsItsCause)
+{
+    Error* cause = Error::make(1, "first");
+    Error* error = Error::make(2, "second", cause, {});
+    cause->release();
+    EXPECT_EQ(error->cause(), cause);
+    EXPECT_STREQ(error->cause()->message(), "first");
+    EXPECT_EQ(cause->cause(), nullptr);
+    error->release();
+}
+
+TEST(Error, DropsItsPayloadAtTheLastRelease)
+{
+    Counter drops;
+    const char kind = 0;
+    Error* error = Error::make(2, nullptr, nullptr, {&drops, &kind, Counter::hit});
+    error->retain();
+    EXPECT_EQ(error->payload().value, &drops);
+    EXPECT_EQ(error->payload().kind, &kind);
+    error->release();
+    EXPECT_EQ(drops.n, 0U);
+    error->release();
+    EXPECT_EQ(drops.n, 1U);
+}
+
+TEST(Error, ChainIsFreedAsFarAsNobodyElseHoldsIt)
+{
+    std::array<Counter, 4> drops;
+    std::array<Error*, 4> links{};
+    for (std::size_t i = 0; i < links.size(); ++i) {
+        links[i] = Error::make(1, nullptr, i != 0 ? links[i - 1] : nullptr, {&drops[i], nullptr, Counter::hit});
+        if (i == 3)
+            links[2]->release();
+    }
+    links[0]->release();  // links[1], which was kept, still has it
+    links[3]->release();
+    EXPECT_EQ(drops[3].n + drops[2].n, 2U);
+    EXPECT_EQ(drops[1].n + drops[0].n, 0U);
+    links[1]->release();
+    EXPECT_EQ(drops[1].n + drops[0].n, 2U);
+}
+
+TEST(Error, ChainOfAMillionIsFreedOnASmallStack)
+{
+    constexpr std::size_t length = sanitized ? 100'000 : 1'000'000;
+    Counter drops;
+    Error* chain = nullptr;
+    for (std::size_t i = 0; i < length; ++i) {
+        Error* next = Error::make(1, nullptr, chain, {&drops, nullptr, Counter::hit});
+        if (chain != nullptr)
+            chain->release();
+        chain = next;
+    }
+    on_small_stack([&] { chain->release(); });
+    EXPECT_EQ(drops.n, length);
+}
+
+TEST(Error, IsFormattedWithItsCauses)
+{
+    Error* first = Error::make(28, "the disk is full");
+    Error* second = Error::make(EXECQ_EEXCEPTION, nullptr, first, {});
+    Error* third = Error::make(-1000, "can not save", second, {});
+    const std::string whole = "-1000: can not save; caused by EXECQ_EEXCEPTION; caused by 28: the disk is full";
+    std::string text(200, 'x');
+    EXPECT_EQ(format(*third, text.data(), text.size()), whole.size());
+    EXPECT_EQ(text.c_str(), whole);
+    for (std::size_t size = 1; size <= whole.size() + 1; ++size) {
+        std::string part(size + 1, 'x');
+        EXPECT_EQ(format(*third, part.data(), size), whole.size());
+        EXPECT_EQ(part.c_str(), whole.substr(0, size - 1));
+        EXPECT_EQ(part[size], 'x');
+    }
+    EXPECT_EQ(format(*third, nullptr, 0), whole.size());
+    first->release();
+    second->release();
+    third->release();
+}
+
+TEST(Error, OfACodeHasTheTextOfAStatus)
+{
+    Error* status = Error::of_code(EXECQ_EBROKEN);
+    EXPECT_STREQ(status->message(), status_text(EXECQ_EBROKEN));
+    status->release();
+    Error* other = Error::of_code(12);
+    EXPECT_EQ(other->code(), 12);
+    EXPECT_STREQ(other->message(), "");
+    other->release();
 }
 
 TEST(Status, HasANameAndATextOfItsOwnForEachNumber)

@@ -54,8 +54,8 @@ protected:
         if (as.canceled)
             execq_future_cancel(future);
         else
-            this->exception = std::move(thrown);
-        this->reject_with(promise, as.code, as.text());
+            this->exception = thrown;
+        this->reject_carrying(promise, thrown);
     }
     bool claim() noexcept override { return !claimed_.exchange(true, std::memory_order_acq_rel); }
 

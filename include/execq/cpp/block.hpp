@@ -129,8 +129,11 @@ inline std::exception_ptr failure_of(const link& done)
     const execq_error* failure = execq_future_error(done.future());
     if (std::exception_ptr thrown = thrown_by(done); thrown != nullptr)
         return thrown;
-    return std::make_exception_ptr(error(execq_error_code(failure), execq_error_message(failure)));
+    return exception_of(failure);
 }
+
+// The failure of a future that nobody will ask for it, as it was told in another way.
+inline void count_as_told(const link& failed) noexcept { execq_future_result(failed.future(), nullptr); }
 
 // The value of a future that is done, moved out, or its failure, thrown.
 template <class T>
@@ -222,15 +225,15 @@ public:
     }
     bool fail(std::int32_t code, const char* message) { return claim() ? finish_failed(code, message) : abandon(); }
     // `canceled` cancels it.
-    bool reject(std::exception_ptr thrown)
+    bool reject(const std::exception_ptr& thrown)
     {
         const description as = describe(thrown);
         if (as.canceled)
             return end_canceled(as.reason);
         if (!claim())
             return abandon();
-        exception = std::move(thrown);
-        return finish_failed(as.code, as.text());
+        exception = thrown;
+        return finish([&](execq_promise* promise) { return reject_carrying(promise, thrown); }, false);
     }
     // Ends canceled; for a reason of its own where that is not NONE.
     bool end_canceled(std::int32_t why)
@@ -255,7 +258,7 @@ public:
             return abandon();
         const execq_error* failure = execq_future_error(other.future());
         exception = thrown_by(other);
-        return finish_failed(execq_error_code(failure), execq_error_message(failure));
+        return finish([=](execq_promise* promise) { return execq_promise_reject_error(promise, failure); }, false);
     }
     // Has f called, once, if the future is asked to cancel while this is open. As execq_promise_on_cancel.
     execq_status on_cancel(execq_cancel_fn f, void* env, execq_drop_fn drop)
@@ -293,6 +296,14 @@ protected:
     {
         const execq_status status = execq_promise_reject(promise, code, message);
         return status == EXECQ_ENOMEM ? execq_promise_reject(promise, code, nullptr) : status;  // for the message
+    }
+    // With what C needs to give the exception back.
+    static execq_status reject_carrying(execq_promise* promise, const std::exception_ptr& thrown) noexcept
+    {
+        const error_handle failure = carry(thrown);
+        if (failure.get() != nullptr)
+            return execq_promise_reject_error(promise, failure.get());
+        return execq_promise_reject(promise, describe(thrown).code, nullptr);
     }
 
 private:

@@ -5,10 +5,13 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <execq/cpp/handle.hpp>
 #include <execq/execq.h>
 #include <limits>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace execq {
 
@@ -20,12 +23,24 @@ public:
     error(std::int32_t code, const std::string& message)
         : std::runtime_error(message), code_(code != EXECQ_OK ? code : EXECQ_EFAILED)
     {}
+    // As C tells it, which is retained.
+    explicit error(const execq_error* failure) : error(execq_error_code(failure), execq_error_message(failure))
+    {
+        execq_error_retain(failure);
+        failure_ = detail::error_handle(failure);
+    }
 
     // A status, or what the task returned; never 0.
     std::int32_t code() const noexcept { return code_; }
+    // What led to it, as it was thrown where C++ threw it; null if that is not known.
+    std::exception_ptr cause() const;
+
+    // Borrowed; null unless C told of it.
+    const execq_error* native() const noexcept { return failure_.get(); }
 
 private:
     std::int32_t code_;
+    detail::error_handle failure_;
 };
 
 // Who asked for a cancellation.
@@ -101,6 +116,81 @@ inline description describe(const std::exception_ptr& thrown) noexcept
     return as;
 }
 
+// An exception inside a C error: its payload, of a kind of its own.
+struct payload {
+    static inline const char kind = 0;  // only its address counts
+
+    static void drop(void* thrown) { delete static_cast<std::exception_ptr*>(thrown); }
+};
+
+// A failure as an exception: the one that was thrown, where C only carried it.
+inline std::exception_ptr exception_of(const execq_error* failure)
+{
+    const void* thrown = execq_error_payload(failure, &payload::kind);
+    return thrown != nullptr ? *static_cast<const std::exception_ptr*>(thrown)
+                             : std::make_exception_ptr(error(failure));
+}
+
+// What std::throw_with_nested put inside an exception; null if there is nothing.
+inline std::exception_ptr nested_in(const std::exception_ptr& thrown) noexcept
+{
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const std::nested_exception& outer) {
+        return outer.nested_ptr();
+    } catch (...) {
+        return nullptr;
+    }
+}
+
+// The C error that led to one that C told of before; it stays the cause.
+inline const execq_error* cause_in(const std::exception_ptr& thrown) noexcept
+{
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const error& failure) {
+        const execq_error* cause = execq_error_cause(failure.native());
+        execq_error_retain(cause);
+        return cause;
+    } catch (...) {
+        return nullptr;
+    }
+}
+
+// A C error with the exception for its payload; none where memory is out.
+inline error_handle carry(const std::exception_ptr& thrown, const error_handle& cause)
+{
+    const description as = describe(thrown);
+    execq_error_options options = EXECQ_ERROR_OPTIONS_INIT;
+    options.drop = &payload::drop;
+    options.payload = new std::exception_ptr(thrown);
+    options.kind = &payload::kind;
+    options.message = as.text();
+    options.cause = cause.get();
+    options.code = as.code;
+    const execq_error* made = nullptr;
+    return execq_error_new(&options, &made) == EXECQ_OK ? error_handle(made) : error_handle();
+}
+
+// The same with all that is nested in it, as causes.
+inline error_handle carry(const std::exception_ptr& thrown) noexcept
+{
+    try {
+        std::vector<std::exception_ptr> chain{thrown};
+        while (const std::exception_ptr next = nested_in(chain.back()))
+            chain.push_back(next);
+        error_handle failure(cause_in(chain.back()));
+        for (; !chain.empty(); chain.pop_back()) {
+            failure = carry(chain.back(), failure);
+            if (failure.get() == nullptr)
+                break;
+        }
+        return failure;
+    } catch (...) {  // no memory
+        return {};
+    }
+}
+
 // A duration as the C functions want it: rounded up, saturating; what is over already is 0, as negative means for ever.
 template <class Rep, class Period>
 constexpr std::int64_t to_ns(std::chrono::duration<Rep, Period> duration)
@@ -115,6 +205,13 @@ constexpr std::int64_t to_ns(std::chrono::duration<Rep, Period> duration)
 }
 
 }  // namespace detail
+
+inline std::exception_ptr error::cause() const
+{
+    const execq_error* cause = execq_error_cause(native());
+    return cause != nullptr ? detail::exception_of(cause) : nullptr;
+}
+
 }  // namespace execq
 
 #endif

@@ -84,11 +84,11 @@ struct shutdown_report {
 
 namespace detail {
 
-// What a body returns for its exception, with what the exception says.
+// What a body returns for its exception, which C then carries.
 inline std::int32_t fail_with(const std::exception_ptr& thrown)
 {
-    const description as = describe(thrown);
-    return as.text() != nullptr ? execq_fail(as.code, as.text()) : as.code;
+    const error_handle failure = carry(thrown);
+    return failure.get() != nullptr ? execq_fail_error(failure.get()) : describe(thrown).code;
 }
 
 // A callable on its way to a worker, and what it returns. As the task's env it has one reference, which drop() gives up
@@ -298,7 +298,7 @@ public:
         return detail::submit<submitted_t<F, Args...>>(
             open(), options, detail::bind(std::forward<F>(f), std::forward<Args>(args)...), true);
     }
-    // The same, fire and forget: what it returns is dropped.
+    // The same, fire and forget: what it returns is dropped, what it throws is reported (error.h).
     template <class F, class... Args>
     requires submittable<F, Args...>
     void post(F&& f, Args&&... args) const

@@ -20,6 +20,8 @@ class executor;
 class loop;
 template <class T>
 class future;
+template <class T>
+class promise;
 
 enum class future_state : std::int32_t {
     pending = EXECQ_FUTURE_PENDING,
@@ -64,9 +66,10 @@ using continued_t = std::decay_t<typename continued<T, F>::type>;
 }  // namespace detail
 
 // The outcome of a task, a promise, a then() or a coroutine. Move-only.
-// Ownership: destroying it gives it up; the work goes on, as releasing is not cancelling. get(), then(), on_done() and
-//   on_loop() use it up: it is empty afterwards. An empty one is not done, cancel() answers `none`, and what would wait for
-//   it throws error(EXECQ_EINVAL).
+// Ownership: destroying it gives it up; the work goes on, as releasing is not cancelling. get(), then(), on_done(),
+//   on_loop() and forward() use it up: it is empty afterwards. An empty one is not done, cancel() answers `none`, and what
+//   would wait for it throws error(EXECQ_EINVAL). A failure that nobody took, looked at by exception(), or passed on is
+//   reported (execq/error.h).
 // Threads: the work and this side are on any thread; one future object is used by one thread at a time, except that
 //   cancel(), state(), done() and the waits may be called at the same time (get() is no wait: it uses the future up).
 // Errors: what the body threw comes back as it was; what failed in C as `error`; what was canceled as `canceled`.
@@ -162,6 +165,12 @@ public:
     auto then(const executor& where, F&& f) && -> future<detail::continued_t<T, std::decay_t<F>>>;
     template <class F>
     auto then(const loop& where, F&& f) && -> future<detail::continued_t<T, std::decay_t<F>>>;
+
+    // Has the promise end as this does: the value is moved, a failure keeps its type. The promise counts as completed from
+    // now on; cancelling its future cancels this one, unless it has an on_cancel() of its own, which is asked then.
+    // Errors: error(EXECQ_EALREADY) (the promise is completed), error(EXECQ_EINVAL) (the promise's own future),
+    //   error(EXECQ_ENOMEM); the future is then used up, and the promise as it was.
+    void forward(promise<T>& target) &&;
 
     // Borrowed. C sees a pointer to the T (NULL for void) and may look at it until get() moved it out or the last
     // reference to the C future goes; it must not take it.

@@ -38,6 +38,7 @@ private:
 };
 
 using future_handle = handle<execq_future, execq_future_retain, execq_future_release>;
+using error_handle = handle<const execq_error, execq_error_retain, execq_error_release>;
 using executor_handle = handle<execq_executor, execq_executor_retain, execq_executor_release>;
 using loop_handle = handle<execq_loop, execq_loop_retain, execq_loop_release>;
 using cq_handle = handle<execq_cq, execq_cq_retain, execq_cq_release>;

@@ -7,6 +7,7 @@
 #include <execq/cpp/block.hpp>
 #include <execq/cpp/future.hpp>
 #include <functional>
+#include <memory>
 #include <type_traits>
 #include <utility>
 
@@ -18,6 +19,43 @@ template <class T>
 class writer final : public holder<T, completer> {
 public:
     writer() : holder<T, completer>(writer::drop_result) {}
+};
+
+// What is forwarded to a promise, and the writing side of that.
+template <class T>
+class forwarding {
+public:
+    // The writing side is given up where it answers EXECQ_OK.
+    static execq_status begin(link source, holder<T, completer>* target)
+    {
+        const link waited = source;
+        auto asked = std::make_unique<link>(source);
+        auto self = std::make_unique<forwarding>(std::move(source), target);
+        execq_status status = target->on_cancel(ask, asked.release(), drop);
+        if (status == EXECQ_OK || status == EXECQ_EALREADY)
+            status = execq_future_on_done(waited.future(), deliver, self.get(), nullptr);
+        if (status == EXECQ_OK)
+            static_cast<void>(self.release());
+        return status;
+    }
+    forwarding(link source, holder<T, completer>* target) : source_(std::move(source)), target_(target) {}
+
+private:
+    static void ask(void* env) { cancel(*static_cast<link*>(env)); }
+    static void drop(void* env) { delete static_cast<link*>(env); }
+    static void deliver(execq_future*, void* env)
+    {
+        const std::unique_ptr<forwarding> self(static_cast<forwarding*>(env));
+        const link& source = self->source_;
+        if (execq_future_state(source.future()) != EXECQ_FUTURE_OK)
+            self->target_->follow(source);
+        else
+            complete_by(
+                *self->target_, [&]() -> T { return take<T>(source); }, [] {});
+    }
+
+    link source_;
+    holder<T, completer>* target_;
 };
 
 }  // namespace detail
@@ -39,8 +77,11 @@ public:
     }
     ~promise()
     {
-        if (block_ != nullptr)
-            block_->abandon();
+        if (block_ == nullptr)
+            return;
+        block_->abandon();
+        if (link_)
+            detail::count_as_told(link_);  // nobody ever asked for the future
     }
 
     // The future, to the first caller. Errors: error(EXECQ_EALREADY).
@@ -107,11 +148,24 @@ public:
     explicit promise(detail::holder<T, detail::completer>* writing) noexcept : block_(writing) {}
 
 private:
+    friend class future<T>;
     detail::holder<T, detail::completer>* give_up() noexcept { return std::exchange(block_, nullptr); }
 
     detail::holder<T, detail::completer>* block_;  // the writing side's reference; null once completed
     detail::link link_;                            // until get_future()
 };
+
+template <class T>
+void future<T>::forward(promise<T>& target) &&
+{
+    detail::check(valid() ? EXECQ_OK : EXECQ_EINVAL);
+    detail::link source = std::move(link_);
+    auto* block = target.block_;
+    detail::check(block != nullptr ? EXECQ_OK : EXECQ_EALREADY);
+    detail::check(source.state() != block ? EXECQ_OK : EXECQ_EINVAL);
+    detail::check(detail::forwarding<T>::begin(std::move(source), block));
+    target.give_up();
+}
 
 }  // namespace execq
 

@@ -315,8 +315,10 @@ future<T> start(const executor& where, task<T> first)
     auto* block = detail::make_coroutine(std::move(first));
     future<T> result(block->make_link());
     const execq_status status = block->start_on(where);
-    if (status != EXECQ_OK)
+    if (status != EXECQ_OK) {
         block->abandon();
+        detail::count_as_told(result.outcome());
+    }
     detail::check(status);
     return result;
 }

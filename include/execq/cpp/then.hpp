@@ -175,6 +175,7 @@ future<typename Block::result> begin(const future_handle& source, Block* block)
     const execq_status status = execq_future_on_done(source.get(), Block::deliver, block, nullptr);
     if (status != EXECQ_OK) {
         block->lose(status);
+        count_as_told(result.outcome());
         throw error(status);
     }
     return result;
@@ -212,7 +213,11 @@ auto future<T>::then(const loop& where, F&& f) && -> future<detail::continued_t<
     auto* made = new block(std::move(link_), std::forward<F>(f));
     future<typename block::result> result(made->make_link());
     // Where it is refused, withdraw() has ended the block.
-    detail::check(execq_future_on_loop(source.get(), where.native(), block::deliver, made, block::withdraw));
+    const execq_status status =
+        execq_future_on_loop(source.get(), where.native(), block::deliver, made, block::withdraw);
+    if (status != EXECQ_OK)
+        detail::count_as_told(result.outcome());
+    detail::check(status);
     return result;
 }
 
