@@ -34,6 +34,7 @@
 #include "execq/future.h"
 #include "execq/promise.h"
 #include "execq/types.h"
+#include "task/context.h"
 #include "task/error.h"
 #include "task/membership.h"
 #include "task/node_pool.h"
@@ -55,12 +56,13 @@ struct TaskSpec {
     TaskTimes times;
     TaskScopes scopes;
     Turnstile* turnstile = nullptr;  // if it is one of the scopes, for what stands between the task and its executor
+    ContextRef context;
 
     // Nothing but a body and its env.
     bool plain() const
     {
         return drop == nullptr && drop_result == nullptr && name == nullptr && env_size == 0 && !times.any() &&
-               scopes.count() == 0;
+               scopes.count() == 0 && context.get() == nullptr;
     }
 };
 
@@ -90,7 +92,7 @@ public:
         return make_plain(first_word(future_references, executor_id), fn, env);
     }
     // One reference for all holders of the promise together, and one for the future.
-    static Node* make_promise(execq_drop_fn drop_result, const char* name);
+    static Node* make_promise(execq_drop_fn drop_result, const char* name, const ContextRef& context = {});
     // An asynchronous task: `start` takes the place of spec.fn. The executor's reference becomes that of the holders of
     // the promise when it starts.
     static Node* make_async(const TaskSpec& spec, execq_async_fn start, std::uint32_t future_references,
@@ -98,7 +100,7 @@ public:
 
     // A future that the timekeeper completes: one reference for its timer, which the caller makes, and one for the future.
     // Pending until then, so that who cancels it is told that it never was.
-    static Node* make_sleep() { return make_plain(first_word(1, 0) | timed_flag, nullptr, nullptr); }
+    static Node* make_sleep(const ContextRef& context = {});
 
     // ---- references (any thread) ----
     void retain() { state_.fetch_add(one_reference, std::memory_order_relaxed); }
@@ -120,6 +122,8 @@ public:
     }
     const char* name() const;  // "" if none; lives as long as the node
     bool named() const { return extended() && name()[0] != '\0'; }
+    // Active in its body and its callbacks; null: the empty one.
+    Context* context() const { return extended() ? extension().context.get() : nullptr; }
 
     // ---- times (task/timer.h) ----
     // The maker's, before the node is published, and the timekeeper's; null where it has none.
@@ -287,6 +291,7 @@ private:
         TaskTimer* timer = nullptr;         // behind it; owned by the timekeeper
         Membership* memberships = nullptr;  // behind it; each owned by its scope
         Turnstile* turnstile = nullptr;     // one of the scopes
+        ContextRef context;
     };
     // What a promise has besides; behind the Extension.
     struct PromisePart : Hook {  // Hook: the list of its place
@@ -406,13 +411,15 @@ private:
         free_memory(word);
     }
     void drop_outcome(std::uint64_t word);
+    void free_extended();
     void free_memory(std::uint64_t word)
     {
+        if ((word & extended_flag) != 0) [[unlikely]] {
+            free_extended();
+            return;
+        }
         this->~Node();
-        if ((word & extended_flag) != 0) [[unlikely]]
-            std::free(this);
-        else
-            node_pool::free(this);
+        node_pool::free(this);
     }
 
     // See the top of the file. Phases: the winner of a step; flags: as noted at each; references: every holder.
