@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <exception>
 #include <execq/cpp/block.hpp>
+#include <execq/cpp/context.hpp>
 #include <execq/cpp/future.hpp>
 #include <execq/cpp/stats.hpp>
 #include <functional>
@@ -45,6 +46,7 @@ struct task_options {
     std::optional<std::chrono::nanoseconds> timeout = {};
     // What uv_version_string() returns: submit_async() then refuses a loop of another libuv.
     const char* uv_identity = nullptr;
+    const execq::context* context = nullptr;  // active in the task; null: what is active in the caller
 };
 
 // From where the period of submit_periodic() is counted: from when the run before was due, or from when it ended.
@@ -167,6 +169,7 @@ inline execq_task_options c_options(const task_options& chosen, execq_drop_fn dr
     options.start_within_ns = option_ns(chosen.start_within);
     options.timeout_ns = option_ns(chosen.timeout);
     options.uv_identity = chosen.uv_identity;
+    options.context = chosen.context != nullptr ? chosen.context->native() : nullptr;
     return options;
 }
 
