@@ -1,6 +1,7 @@
 // Variables and contexts in C++.
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cpp.h"
 
@@ -8,9 +9,10 @@ namespace {
 
 using execq::context;
 using execq::scoped_set;
+using execq::task;
 using execq::var;
 
-TEST(Var, HasNoValueUntilItIsSet)
+TEST(CppVar, has_no_value_until_it_is_set)
 {
     const var<std::string> name("name");
     EXPECT_EQ(name.get(), std::nullopt);
@@ -23,7 +25,7 @@ TEST(Var, HasNoValueUntilItIsSet)
     EXPECT_EQ(name.get(), std::nullopt);
 }
 
-TEST(Var, ACopyIsTheSameVariable)
+TEST(CppVar, a_copy_is_the_same_variable)
 {
     const var<int> one;
     const var<int> same = one;
@@ -33,7 +35,7 @@ TEST(Var, ACopyIsTheSameVariable)
     EXPECT_EQ(other.get(), std::nullopt);
 }
 
-TEST(ScopedSet, EndsWithItsScope)
+TEST(CppScopedSet, ends_with_its_scope)
 {
     const var<std::string> name;
     {
@@ -54,7 +56,7 @@ TEST(ScopedSet, EndsWithItsScope)
     EXPECT_EQ(context::capture().native(), EXECQ_CONTEXT_EMPTY);
 }
 
-TEST(Var, DestroysEachValueOnce)
+TEST(CppVar, destroys_each_value_once)
 {
     auto shared = std::make_shared<int>(1);
     {
@@ -72,7 +74,7 @@ TEST(Var, DestroysEachValueOnce)
     EXPECT_EQ(shared.use_count(), 1);
 }
 
-TEST(Context, GivesWhatTheCallReturnsOrThrows)
+TEST(CppContext, gives_what_the_call_returns_or_throws)
 {
     const context empty;
     int number = 3;
@@ -82,7 +84,7 @@ TEST(Context, GivesWhatTheCallReturnsOrThrows)
     EXPECT_THROW(empty.run([] { throw Oddity{2}; }), Oddity);
 }
 
-TEST(Context, IsLeftByExceptions)
+TEST(CppContext, is_left_by_exceptions)
 {
     const var<int> number;
     const scoped_set set(number, 1);
@@ -96,13 +98,13 @@ TEST(Context, IsLeftByExceptions)
     EXPECT_EQ(number.get(), 1);
 }
 
-TEST(Context, AnExceptionThatLeavesACallbackOfCIsAStatus)
+TEST(CppContext, an_exception_that_leaves_a_callback_of_c_is_a_status)
 {
     const auto raise = [](void*) { throw Oddity{4}; };
     EXPECT_EQ(execq_context_run(EXECQ_CONTEXT_EMPTY, raise, nullptr), EXECQ_EEXCEPTION);
 }
 
-TEST(Context, FollowsTasksAndContinuations)
+TEST(CppContext, follows_tasks_and_continuations)
 {
     const var<std::string> name;
     const execq::scoped_executor pool({.max_threads = 2});
@@ -124,7 +126,7 @@ TEST(Context, FollowsTasksAndContinuations)
     EXPECT_EQ(name.get(), "alice");
 }
 
-TEST(Context, OfTheOptionsTakesThePlaceOfTheActiveOne)
+TEST(CppContext, of_the_options_takes_the_place_of_the_active_one)
 {
     const var<int> number;
     const execq::scoped_executor pool({.max_threads = 1});
@@ -140,7 +142,7 @@ TEST(Context, OfTheOptionsTakesThePlaceOfTheActiveOne)
     EXPECT_EQ(pool.submit(look).get(), 1);
 }
 
-TEST(Context, IsThatOfTheThrowingTaskToo)
+TEST(CppContext, is_that_of_the_throwing_task_too)
 {
     const var<int> number;
     const execq::scoped_executor pool({.max_threads = 1});
@@ -152,6 +154,80 @@ TEST(Context, IsThatOfTheThrowingTaskToo)
                      .get(),
                  Oddity);
     EXPECT_EQ(pool.submit([&] { return number.get_or(0); }).get(), 1);
+}
+
+// ---- coroutines ----
+
+task<void> look_twice(const var<int>& number, execq::executor pool, std::vector<int>& seen)
+{
+    seen.push_back(number.get_or(0));
+    co_await execq::schedule(pool);
+    seen.push_back(number.get_or(0));
+}
+
+task<void> go_around(const var<int>& number, execq::executor pool, execq::future<void> awaited, std::vector<int>& seen)
+{
+    seen.push_back(number.get_or(0));
+    number.set(2);
+    co_await execq::schedule(pool);
+    seen.push_back(number.get_or(0));
+    {
+        const scoped_set inner(number, 3);
+        co_await std::move(awaited);
+        seen.push_back(number.get_or(0));
+        co_await look_twice(number, pool, seen);
+    }
+    seen.push_back(number.get_or(0));
+}
+
+TEST(CppContextOfCoroutine, keeps_its_context_wherever_it_goes_on)
+{
+    const var<int> number;
+    const execq::scoped_executor pool({.max_threads = 2});
+    std::vector<int> seen;
+    const scoped_set outside(number, 1);
+    {
+        execq::promise<void> promise;
+        execq::future<void> done = execq::start(go_around(number, pool, promise.get_future(), seen));
+        EXPECT_EQ(number.get(), 1);  // what it set is its own
+        const scoped_set elsewhere(number, 9);
+        promise.set_value();
+        done.get();
+        EXPECT_EQ(number.get(), 9);
+    }
+    EXPECT_EQ(seen, (std::vector<int>{1, 2, 3, 3, 3, 2}));
+    EXPECT_EQ(pool.submit([&] { return number.get_or(0); }).get(), 1);
+}
+
+TEST(CppContextOfCoroutine, leaves_nothing_on_the_threads_that_it_was_on)
+{
+    const var<int> number;
+    const execq::scoped_executor pool({.max_threads = 1});
+    std::vector<int> seen;
+    execq::promise<void> promise;
+    promise.set_value();
+    execq::start(pool, go_around(number, pool, promise.get_future(), seen)).get();
+    EXPECT_EQ(seen, (std::vector<int>{0, 2, 3, 3, 3, 2}));
+    EXPECT_EQ(number.get(), std::nullopt);
+    EXPECT_EQ(pool.submit([&] { return number.get_or(0); }).get(), 0);
+}
+
+task<int> move_to(execq::loop where, const var<int>& number)
+{
+    number.set(5);
+    co_await execq::on_loop(where);
+    co_return number.get_or(0);
+}
+
+TEST(CppContextOfCoroutine, keeps_its_context_on_a_loop)
+{
+    const var<int> number;
+    TestLoop loop;
+    const scoped_set outside(number, 1);
+    execq::future<int> moved = execq::start(move_to(loop.port, number));
+    loop.run();
+    EXPECT_EQ(moved.get(), 5);
+    EXPECT_EQ(number.get(), 1);
 }
 
 }  // namespace

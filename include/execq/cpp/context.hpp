@@ -48,6 +48,30 @@ void run_under(execq_context* context, F&& f)
     check(status);
 }
 
+// The same for what has to go on in any case: where the context cannot be entered, f() runs without it.
+template <class F>
+void run_anyhow_under(execq_context* context, F&& f)
+{
+    bool called = false;
+    try {
+        run_under(context, [&] {
+            called = true;
+            f();
+        });
+    } catch (const error&) {
+        if (called)
+            throw;
+        f();
+    }
+}
+// What is active, for who can do without.
+inline context_handle capture_if_possible() noexcept
+{
+    execq_context* captured = EXECQ_CONTEXT_EMPTY;
+    execq_context_capture(&captured);
+    return context_handle(captured);
+}
+
 // A value that contexts share.
 template <class T>
 struct value_box {
