@@ -58,7 +58,7 @@ static execq_status enter(void *env, void *state, void **out)
     entry->number = *number_of(kind);
     *number_of(kind) = ((struct state *)state)->number;
     atomic_fetch_add(&kind->entered, 1);
-    order = order * 10 + (kind == &first_kind ? 1 : 2);
+    order = order % 1000 * 10 + (kind == &first_kind ? 1 : 2);
     *out = entry;
     return EXECQ_OK;
 }
@@ -70,7 +70,7 @@ static void leave(void *env, void *state, void *entered)
     *number_of(kind) = ((struct entry *)entered)->number;
     free(entered);
     atomic_fetch_sub(&kind->entered, 1);
-    order = order * 10 + (kind == &first_kind ? 3 : 4);
+    order = order % 1000 * 10 + (kind == &first_kind ? 3 : 4);
 }
 
 static void release(void *env, void *state)

@@ -182,14 +182,14 @@ TEST(a_token_undoes_its_set_once)
 
 TEST(a_token_of_another_variable_is_refused)
 {
-    execq_var *other = NULL;
+    execq_var *second = NULL;
     execq_var_token token = 0;
-    assert_status(execq_var_new(NULL, &other), EXECQ_OK);
+    assert_status(execq_var_new(NULL, &second), EXECQ_OK);
     assert_status(execq_var_set(var, &drops, &token), EXECQ_OK);
-    assert_status(execq_var_reset(other, token), EXECQ_EINVAL);
+    assert_status(execq_var_reset(second, token), EXECQ_EINVAL);
     assert_active(&drops);
     assert_status(execq_var_reset(var, token), EXECQ_OK);
-    execq_var_release(other);
+    execq_var_release(second);
 }
 
 static execq_var_token shared_token;
@@ -373,13 +373,13 @@ static void submit_to_a_queue(struct sight *sight)
 
 static void submit_many(struct sight *sight)
 {
-    struct sight other = {-1, NULL, NULL, 0, 0};
-    void *envs[] = {sight, &other};
+    struct sight second = {-1, NULL, NULL, 0, 0};
+    void *envs[] = {sight, &second};
     execq_future *futures[2];
     assert_status(execq_submit_many(executor, NULL, 2, look_fn, envs, futures), EXECQ_OK);
     finish(futures[0]);
     finish(futures[1]);
-    assert_ptr_equal(other.value, sight->value);
+    assert_ptr_equal(second.value, sight->value);
 }
 
 static void look_start(execq_promise *promise, uv_loop_t *loop, void *env)

@@ -16,19 +16,26 @@ inline void* allocate_unless_out(std::size_t size)
     return std::malloc(size);
 }
 
-void* operator new(std::size_t size)
+// Not inlined: the compiler would take a call of free() for one that does not fit.
+[[gnu::noinline]] void* operator new(std::size_t size)
 {
     void* memory = std::malloc(size);
     if (memory == nullptr)
         std::abort();
     return memory;
 }
-void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return allocate_unless_out(size); }
-void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return allocate_unless_out(size); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete[](void* memory) noexcept { std::free(memory); }
-void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept
+{
+    return allocate_unless_out(size);
+}
+[[gnu::noinline]] void* operator new[](std::size_t size, const std::nothrow_t&) noexcept
+{
+    return allocate_unless_out(size);
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete[](void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
 
 // What call() answers with k allocations left, for k = 0, 1, 2 … until it is not `failure`; check() after each of these.
 // Answers how often it failed.
