@@ -19,7 +19,8 @@ namespace {
 
 }  // namespace
 
-execq_status execq_submit(execq_executor *executor, execq_fn fn, void *env, execq_future **out)
+// Flat: the look at the active context and the executor's at the worker are at one thread-local then, found once.
+[[gnu::flatten]] execq_status execq_submit(execq_executor *executor, execq_fn fn, void *env, execq_future **out)
 {
     if (executor == nullptr || fn == nullptr || !nothing_to_capture()) [[unlikely]]
         return execq_submit_with(executor, nullptr, fn, env, out);
