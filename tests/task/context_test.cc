@@ -295,4 +295,69 @@ TEST_F(ContextTest, TheResetOfTheLastChangeNeedsNoMemory)
     EXPECT_EQ(this_thread.context, nullptr);
 }
 
+// ---- providers: from here on there is one, which has something to carry only while it is asked to ----
+
+struct Carrier {
+    bool carries = false;
+    int states = 0;
+    int entered = 0;
+
+    static execq_status capture(void* env, void** state)
+    {
+        auto* self = static_cast<Carrier*>(env);
+        if (self->carries) {
+            ++self->states;
+            *state = self;
+        }
+        return EXECQ_OK;
+    }
+    static execq_status enter(void* env, void*, void**)
+    {
+        ++static_cast<Carrier*>(env)->entered;
+        return EXECQ_OK;
+    }
+    static void leave(void* env, void*, void*) { --static_cast<Carrier*>(env)->entered; }
+    static void release(void* env, void*) { --static_cast<Carrier*>(env)->states; }
+};
+
+Carrier carrier;
+
+TEST_F(ContextTest, WithProvidersWhoHaveNothingIsStillCapturedWithoutACopy)
+{
+    execq_context_provider provider = EXECQ_CONTEXT_PROVIDER_INIT;
+    provider.capture = Carrier::capture;
+    provider.enter = Carrier::enter;
+    provider.leave = Carrier::leave;
+    provider.release = Carrier::release;
+    provider.env = &carrier;
+    ASSERT_EQ(add_provider(provider), EXECQ_OK);
+    EXPECT_FALSE(nothing_to_capture());
+    EXPECT_EQ(captured().get(), nullptr);
+    ASSERT_EQ(set_var(a, &one, nullptr), EXECQ_OK);
+    EXPECT_EQ(captured().get(), this_thread.context);
+}
+
+TEST_F(ContextTest, ACaptureWithProvidersLeavesNothingWhereMemoryIsOut)
+{
+    ASSERT_EQ(set_var(a, &one, nullptr), EXECQ_OK);
+    carrier.carries = true;
+    ContextRef context;
+    const int failed = fail_each_allocation([&] { return capture_context(context); }, EXECQ_ENOMEM,
+                                            [&] {
+                                                EXPECT_EQ(context.get(), nullptr);
+                                                EXPECT_EQ(carrier.states, 0);
+                                            });
+    carrier.carries = false;
+    EXPECT_EQ(failed, 2);
+    EXPECT_EQ(carrier.states, 1);
+    {
+        const ContextScope scope(context.get());
+        EXPECT_EQ(carrier.entered, 1);
+        EXPECT_EQ(value_of(a), &one);
+    }
+    EXPECT_EQ(carrier.entered, 0);
+    context = {};
+    EXPECT_EQ(carrier.states, 0);
+}
+
 }  // namespace
