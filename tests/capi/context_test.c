@@ -425,6 +425,44 @@ static int32_t wait_in_place(void *env, void **result)
 
 static void submit_nested(struct sight *sight) { finish(spawn(executor, wait_in_place, sight)); }
 
+/* Twice; the second run sees what the first one did, whatever that set, and ends the series. */
+static int32_t look_again(void *env, void **result)
+{
+    static int runs;
+    static struct sight before;
+    struct sight *sight = env;
+    (void)result;
+    look(sight);
+    if (++runs % 2 != 0) {
+        before = *sight;
+        return 0;
+    }
+    must(sight->found == before.found && sight->value == before.value);
+    return 7;
+}
+
+static void submit_a_series(struct sight *sight)
+{
+    execq_future *future = NULL;
+    assert_status(execq_submit_periodic(executor, NULL, MILLISECOND, EXECQ_FIXED_DELAY, look_again, sight, &future),
+                  EXECQ_OK);
+    assert_status(execq_future_wait(future, -1), EXECQ_OK);
+    assert_int_equal(execq_error_code(execq_future_error(future)), 7);
+    execq_future_release(future);
+}
+
+static void submit_through_a_queue(struct sight *sight)
+{
+    execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
+    execq_queue *queue = NULL;
+    execq_future *future = NULL;
+    assert_status(execq_queue_new(executor, NULL, &queue), EXECQ_OK);
+    options.queue = queue;
+    assert_status(execq_submit_with(executor, &options, look_fn, sight, &future), EXECQ_OK);
+    finish(future);
+    execq_queue_release(queue);
+}
+
 static const struct {
     void (*submit)(struct sight *sight);
     const char *name;
@@ -440,6 +478,8 @@ static const struct {
     {submit_to_the_loops_thread, "lifted"},
     {start_on_the_loops_thread, "lifted, async"},
     {submit_nested, "nested"},
+    {submit_a_series, "a series"},
+    {submit_through_a_queue, "through a queue"},
 };
 
 static void set_up_pool(void)
@@ -474,7 +514,7 @@ TEST(a_task_has_the_context_that_was_active_when_it_was_submitted)
         struct sight later = {-1, UNTOUCHED, NULL, 0, 0};
         ways[i].submit(&later);
         assert_saw(later, NULL);
-        sets += ways[i].submit == submit_to_a_loop ? 4 : 2;
+        sets += ways[i].submit == submit_to_a_loop || ways[i].submit == submit_a_series ? 4 : 2;
     }
     tear_pool_down();
     assert_int_equal(counter_get(&own), sets);

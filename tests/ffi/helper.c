@@ -133,6 +133,7 @@ uint64_t helper_sizeof(const char *type)
         {"execq_latency", sizeof(execq_latency)},
         {"execq_worker_stats", sizeof(execq_worker_stats)},
         {"execq_stats", sizeof(execq_stats)},
+        {"execq_queue_options", sizeof(execq_queue_options)},
         {"execq_var_options", sizeof(execq_var_options)},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
