@@ -230,4 +230,25 @@ TEST(CppContextOfCoroutine, keeps_its_context_on_a_loop)
     EXPECT_EQ(number.get(), 1);
 }
 
+task<std::vector<int>> sleep_on(const var<int>& number)
+{
+    std::vector<int> seen{number.get_or(0)};
+    number.set(6);
+    co_await execq::sleep_for(std::chrono::milliseconds(1));
+    seen.push_back(number.get_or(0));
+    co_return seen;
+}
+
+TEST(CppContextOfCoroutine, is_its_own_on_a_workers_loop)
+{
+    const var<int> number;
+    const execq::scoped_executor pool({.max_threads = 1});
+    const scoped_set outside(number, 1);
+    execq::future<std::vector<int>> first = pool.submit_async([&] { return sleep_on(number); });
+    execq::future<std::vector<int>> second = pool.submit_async([&] { return sleep_on(number); });
+    EXPECT_EQ(first.get(), (std::vector<int>{1, 6}));
+    EXPECT_EQ(second.get(), (std::vector<int>{1, 6}));
+    EXPECT_EQ(pool.submit([&] { return number.get_or(0); }).get(), 1);
+}
+
 }  // namespace
