@@ -15,12 +15,18 @@ execq_status execq_promise_new(const execq_promise_options *options, execq_promi
         return status;
     if (promise == nullptr || future == nullptr)
         return EXECQ_EINVAL;
-    Node *node = Node::make_promise(read.drop_result, read.name);
-    if (node == nullptr)
-        return EXECQ_ENOMEM;
-    *promise = promise_of(node);
-    *future = future_of(node);
-    return EXECQ_OK;
+    return guarded([&]() -> execq_status {
+        ContextRef context;
+        const execq_status captured = capture_context(context);
+        if (captured != EXECQ_OK)
+            return captured;
+        Node *node = Node::make_promise(read.drop_result, read.name, context);
+        if (node == nullptr)
+            return EXECQ_ENOMEM;
+        *promise = promise_of(node);
+        *future = future_of(node);
+        return EXECQ_OK;
+    });
 }
 
 execq_status execq_promise_resolve(execq_promise *promise, void *value)

@@ -50,7 +50,7 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
 {
     spec.env = env;
     if (options == nullptr)
-        return EXECQ_OK;
+        return capture_context(spec.context);
     execq_task_options read;
     const execq_status status = read_options<first_task_options_size>(options, EXECQ_TASK_NO_WAIT, read);
     if (status != EXECQ_OK)
@@ -60,7 +60,7 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
         return EXECQ_EINVAL;
     if (read.key != 0 && read.queue == nullptr)
         return EXECQ_EINVAL;
-    if (read.context != nullptr || read.group != nullptr || read.cancel_source != nullptr)
+    if (read.group != nullptr || read.cancel_source != nullptr)
         return EXECQ_ENOTSUP;
     spec.drop = read.drop;
     spec.drop_result = read.drop_result;
@@ -74,6 +74,9 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
     spec.no_wait = (read.flags & EXECQ_TASK_NO_WAIT) != 0;
     if (uv_identity != nullptr)
         *uv_identity = read.uv_identity;
+    if (read.context == nullptr)
+        return capture_context(spec.context);
+    spec.context = ContextRef::share(core_of(read.context));
     return EXECQ_OK;
 }
 

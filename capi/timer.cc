@@ -17,7 +17,10 @@ execq_status execq_sleep(int64_t duration_ns, execq_future **out)
     return guarded([&]() -> execq_status {
         Node *node = nullptr;
         const std::int64_t until = duration_ns < 0 ? TimerWheel::never : point_of(duration_ns, now_ns());
-        const execq_status status = Timekeeper::get().sleep(until, &node);
+        ContextRef context;
+        execq_status status = capture_context(context);
+        if (status == EXECQ_OK)
+            status = Timekeeper::get().sleep(until, &node, context);
         if (status == EXECQ_OK)
             *out = future_of(node);
         return status;

@@ -28,6 +28,7 @@
 #define EXECQ_EXECQ_H
 
 #include <execq/conf.h>
+#include <execq/context.h>
 #include <execq/cq.h>
 #include <execq/error.h>
 #include <execq/executor.h>

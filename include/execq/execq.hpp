@@ -8,6 +8,7 @@
 //   sleep, sleep_until          futures that time completes
 //   loop, completion_queue      where outcomes are delivered; loop.submit(f), call(f), submit_async(f) run work there
 //   thread_loop, run_until      the loop that each thread has of its own
+//   context, var<T>, scoped_set variables that follow the work; since 0.4
 //   error, canceled             what the library throws; what a body throws comes back as it was
 //
 // Callables, arguments and results need no more than a move. The conventions of execq/execq.h hold: names and meanings are
@@ -19,6 +20,7 @@
 
 #include <execq/cpp/async.hpp>
 #include <execq/cpp/await.hpp>
+#include <execq/cpp/context.hpp>
 #include <execq/cpp/error.hpp>
 #include <execq/cpp/executor.hpp>
 #include <execq/cpp/future.hpp>

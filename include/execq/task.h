@@ -4,6 +4,9 @@
  *  - A NULL executor is resolved by each call: the one of execq_init_conf, else the library's own default.
  *  - A successful submission reaches exactly one terminal state and runs its body at most once. It owns env until the
  *    body has ended (or the task was canceled): drop(env) runs once, before the future is done.
+ *  - The context that is active in the caller, or that the options name, is active in the task (see context.h). Where a
+ *    foreign one cannot be captured, the submission answers what its provider did; where it cannot be entered, the task
+ *    fails with that.
  *  - A failed submission never runs and keeps nothing; options->drop(env) runs once inside the failing call, also where
  *    the rest of the options is rejected. */
 #ifndef EXECQ_TASK_H

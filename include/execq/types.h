@@ -44,19 +44,15 @@ typedef struct execq_group execq_group;
 /* One request to stop, seen by every task, group and callback that is linked to it. Reference counted. */
 typedef struct execq_cancel_source execq_cancel_source;
 
-/* What a submission does that finds no room in a bounded executor or queue. Since 0.4. */
-enum {
-    EXECQ_FULL_REJECT = 0, /* answers EXECQ_EFULL */
-    EXECQ_FULL_BLOCK =
-        1, /* waits for room, or for the close (EXECQ_ECLOSED); on one of the executor's own workers it answers
-                              EXECQ_EDEADLK instead: in a queue always, as room there may depend on this very task, in an
-                              executor where no other thread can come to make room */
-    EXECQ_FULL_CALLER_RUNS =
-        2 /* in a queue: makes room on the calling thread by running what is next; where nothing may start it does
-                                  as EXECQ_FULL_BLOCK. In an executor: the calling thread runs the task itself, as any
-                                  other, inside the call; what it cannot run (an asynchronous task, a delayed one, one of a
-                                  queue, on a worker without stack for it) is EXECQ_EFULL */
-};
+/* What a submission does that finds no room in a bounded executor or queue. Since 0.4.
+ * REJECT: answers EXECQ_EFULL.
+ * BLOCK: waits for room, or for the close (EXECQ_ECLOSED). On one of the executor's own workers it answers EXECQ_EDEADLK
+ *   instead: in a queue always, as room there may depend on this very task; in an executor where no other thread can come to
+ *   make room.
+ * CALLER_RUNS: in a queue it makes room on the calling thread by running what is next; where nothing may start it does as
+ *   BLOCK. In an executor the calling thread runs the task itself, as any other, inside the call; what it cannot run (an
+ *   asynchronous task, a delayed one, one of a queue, on a worker without stack for it) is EXECQ_EFULL. */
+enum { EXECQ_FULL_REJECT = 0, EXECQ_FULL_BLOCK = 1, EXECQ_FULL_CALLER_RUNS = 2 };
 
 /* A blocking task, run once on a worker. Returns 0 for success, with the value in *result (NULL before the call), or
  * any other code for failure; *result is then ignored. See execq_fail for a message, and EXECQ_ECANCELED in future.h. */

@@ -95,7 +95,9 @@ execq_status call_on_loop(LoopPort& port, execq_fn fn, void* env, Deadline deadl
     spec.fn = fn;
     spec.env = env;
     execq_future* future = nullptr;
-    execq_status status = lift(port, spec, &future);
+    execq_status status = capture_context(spec.context);
+    if (status == EXECQ_OK)
+        status = lift(port, spec, &future);
     if (status != EXECQ_OK)
         return status;
     Node& node = *core_of(future);

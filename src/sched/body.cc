@@ -125,7 +125,10 @@ void run_body(Node& node, Node::Start start)
     try {
         const BodyScope body(node);
         const FailureScope failure;
-        code = node.fn()(node.task_env(), &value);
+        const ContextScope context(node.context());
+        code = context.status();
+        if (code == EXECQ_OK)
+            code = node.fn()(node.task_env(), &value);
         if (code != 0)
             error = FailureScope::take(code);
     } catch (const std::exception& exception) {
@@ -156,7 +159,13 @@ void run_start(Node& node, Port& place, uv_loop_s* loop)
     try {
         const BodyScope body(node);
         const FailureScope failure;
-        node.start_fn()(promise_of(&node), loop, node.task_env());
+        const ContextScope context(node.context());
+        if (context.status() == EXECQ_OK) {
+            node.start_fn()(promise_of(&node), loop, node.task_env());
+        } else {
+            node.reject(context.status(), nullptr);
+            node.release_promise();  // which start would have got
+        }
     } catch (const std::exception& exception) {
         node.reject(EXECQ_EEXCEPTION, Error::make(EXECQ_EEXCEPTION, exception.what()));
     } catch (...) {

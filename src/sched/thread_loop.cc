@@ -335,6 +335,7 @@ void ThreadLoop::run_nowait()
 // A callback that ends the thread is unwound through libuv, which then has handles of the loop in lists that are gone.
 void ThreadLoop::run(int mode)
 {
+    const ContextScope apart(nullptr);  // the callbacks belong to nobody who waits here
     torn_ = true;
     if (times_ == nullptr)
         uv_.run(loop_, static_cast<std::uint32_t>(mode));

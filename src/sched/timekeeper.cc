@@ -40,12 +40,12 @@ void Timer::withdraw() { Timekeeper::get().withdraw(*this); }
 
 // ---- any thread ----
 
-execq_status Timekeeper::sleep(std::int64_t until_ns, Node** out)
+execq_status Timekeeper::sleep(std::int64_t until_ns, Node** out, const ContextRef& context)
 {
     void* record = node_pool::allocate();
     if (record == nullptr)
         return EXECQ_ENOMEM;
-    Node* node = Node::make_sleep();
+    Node* node = Node::make_sleep(context);
     if (node == nullptr) {
         node_pool::free(record);
         return EXECQ_ENOMEM;

@@ -35,7 +35,7 @@ public:
     static Timekeeper& get();
 
     // Any thread. A sleep that ends at that time, with one reference for the caller. EXECQ_OK, EXECQ_ENOMEM, EXECQ_EAGAIN.
-    execq_status sleep(std::int64_t until_ns, Node** out);
+    execq_status sleep(std::int64_t until_ns, Node** out, const ContextRef& context = {});
 
     // Any thread. Sees to it that there is a thread for n more timers: once it answered EXECQ_OK, they are kept without
     // fail. Else EXECQ_EAGAIN.

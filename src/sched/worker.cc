@@ -112,14 +112,18 @@ void* Worker::thread_main(void* argument)
 
 void Worker::work()
 {
+    ThisThread& mine = this_thread;
     executor_.enter(*this);
     if (reserved()) {
         while (const Item item = executor_.next_loop_task(*this))
             executor_.dispose(*this, item);
         return;
     }
-    while (const Item item = executor_.next_task(*this))
+    while (const Item item = executor_.next_task(*this)) {
         executor_.dispose(*this, item);
+        if (has_changes(mine)) [[unlikely]]
+            forget_changes(mine);  // of a plain task, which has no scope of its own
+    }
 }
 
 void Worker::run_plain(execq_fn fn, void* env)
@@ -192,7 +196,10 @@ void Worker::run(Node& node, Node::Start start, Reference reference)
         FrameScope frame(*this, node, plain);
         try {
             const FailureScope failure;
-            code = node.fn()(node.task_env(), &value);
+            const ContextScope context(node.context());
+            code = context.status();
+            if (code == EXECQ_OK) [[likely]]
+                code = node.fn()(node.task_env(), &value);
             if (code != 0) [[unlikely]]
                 error = FailureScope::take(code);
         } catch (const std::exception& exception) {

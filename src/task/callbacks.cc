@@ -1,34 +1,32 @@
 #include "task/callbacks.h"
 
 #include <cstdio>
-#include <exception>
 
-#include "base/unwind.h"
+#include "task/context.h"
+#include "task/error.h"
+#include "task/guarded.h"
 
 namespace execq::core {
 
 namespace {
 
+template <class Call>
+void call_under(Context* context, const char* where, const Call& call)
+{
+    const ContextScope scope(context);
+    if (scope.status() != EXECQ_OK) [[unlikely]]
+        std::fprintf(stderr,
+                     "execq: a %s callback runs without foreign contexts, as one of them could not be entered: %s\n",
+                     where, status_text(scope.status()));
+    guarded_call(where, call);
+}
+
+}  // namespace
+
 void report_exception(const char* where, const char* what)
 {
     std::fprintf(stderr, "execq: an exception left a %s callback and was dropped: %s\n", where, what);
 }
-
-template <class Call>
-void guarded(const char* where, const Call& call)
-{
-    try {
-        call();
-    } catch (const std::exception& exception) {
-        report_exception(where, exception.what());
-    } catch (...) {
-        if (is_thread_exit())
-            throw;
-        report_exception(where, "not a std::exception");
-    }
-}
-
-}  // namespace
 
 CallbackScope::CallbackScope() : outermost_(!this_thread.in_callback) { this_thread.in_callback = true; }
 
@@ -45,22 +43,22 @@ bool inside_callback() { return this_thread.in_callback; }
 void call_drop(execq_drop_fn drop, void* env)
 {
     if (drop != nullptr)
-        guarded("drop", [&] { drop(env); });
+        call_under(nullptr, "drop", [&] { drop(env); });
 }
 
 void call_done(execq_done_fn done, Node& node, void* env)
 {
-    guarded("done", [&] { done(future_of(&node), env); });
+    call_under(node.context(), "done", [&] { done(future_of(&node), env); });
 }
 
-void call_cancel(execq_cancel_fn cancel, void* env)
+void call_cancel(execq_cancel_fn cancel, Node& node, void* env)
 {
-    guarded("cancel", [&] { cancel(env); });
+    call_under(node.context(), "cancel", [&] { cancel(env); });
 }
 
 void call_unobserved(execq_unobserved_fn fn, const execq_error* error, const char* name, void* env)
 {
-    guarded("failure", [&] { fn(error, name, env); });
+    call_under(nullptr, "failure", [&] { fn(error, name, env); });
 }
 
 // All of it also where a callback ends its thread.

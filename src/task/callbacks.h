@@ -31,10 +31,11 @@ void run_now(Registration& registration, Port* port);
 // What is queued on this thread, from inside a wait.
 void run_queued();
 
-// A user's drop, done, cancel or hook; an exception that leaves it is reported on stderr and dropped.
+// A user's drop, done, cancel or hook; an exception that leaves it is reported on stderr and dropped. The node's context is
+// active in done and cancel callbacks, and the empty one in drops, which may run on any thread.
 void call_drop(execq_drop_fn drop, void* env);
 void call_done(execq_done_fn done, Node& node, void* env);
-void call_cancel(execq_cancel_fn cancel, void* env);
+void call_cancel(execq_cancel_fn cancel, Node& node, void* env);
 void call_unobserved(execq_unobserved_fn fn, const execq_error* error, const char* name, void* env);
 
 }  // namespace execq::core

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <memory>
 #include <new>
 #include <utility>
 
@@ -61,6 +62,7 @@ Node* Node::make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t
     auto* extension = new (memory + cache_line) Extension;
     extension->drop = spec.drop;
     extension->drop_result = spec.drop_result;
+    extension->context = spec.context;
     if (spec.name != nullptr)
         extension->name = static_cast<char*>(std::memcpy(memory + env_at + env_size, spec.name, name_size));
     if (timed)
@@ -92,6 +94,23 @@ Node::PromisePart& Node::promise() const
 {
     auto* behind = reinterpret_cast<char*>(const_cast<Node*>(this)) + cache_line + sizeof(Extension);
     return *std::launder(reinterpret_cast<PromisePart*>(behind));
+}
+
+Node* Node::make_sleep(const ContextRef& context)
+{
+    const std::uint64_t word = first_word(1, 0) | timed_flag;
+    if (context.get() == nullptr)
+        return make_plain(word, nullptr, nullptr);
+    TaskSpec spec;
+    spec.context = context;
+    return make_behind(word, spec, 0, 0);
+}
+
+void Node::free_extended()
+{
+    std::destroy_at(&extension());
+    this->~Node();
+    std::free(this);
 }
 
 void Node::discard()
@@ -256,7 +275,9 @@ void Node::end_memberships(Membership* first)
 // The caller has claimed the node and holds a reference; its word may have changed.
 void Node::withdraw_timer()
 {
-    Timer* timer = extended() ? extension().timer : reinterpret_cast<Timer*>(Registration::next);
+    Timer* timer = task_timer();
+    if (timer == nullptr)
+        timer = reinterpret_cast<Timer*>(Registration::next);  // of a sleep
     timer->withdraw();
 }
 

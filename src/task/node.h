@@ -41,6 +41,7 @@
 #include "execq/promise.h"
 #include "execq/task.h"
 #include "execq/types.h"
+#include "task/context.h"
 #include "task/error.h"
 #include "task/membership.h"
 #include "task/node_pool.h"
@@ -66,12 +67,13 @@ struct TaskSpec {
     std::int32_t priority = EXECQ_PRIORITY_NORMAL;
     bool no_wait = false;  // where there is no room, it is refused, whatever the policy
     Room* room = nullptr;  // of a bounded executor: the node takes a place over
+    ContextRef context;
 
     // Nothing but a body and its env.
     bool plain() const
     {
         return drop == nullptr && drop_result == nullptr && name == nullptr && env_size == 0 && !times.any() &&
-               scopes.count() == 0 && priority == EXECQ_PRIORITY_NORMAL && room == nullptr;
+               scopes.count() == 0 && priority == EXECQ_PRIORITY_NORMAL && room == nullptr && context.get() == nullptr;
     }
 };
 
@@ -101,7 +103,7 @@ public:
         return make_plain(first_word(future_references, executor_id), fn, env);
     }
     // One reference for all holders of the promise together, and one for the future.
-    static Node* make_promise(execq_drop_fn drop_result, const char* name);
+    static Node* make_promise(execq_drop_fn drop_result, const char* name, const ContextRef& context = {});
     // An asynchronous task: `start` takes the place of spec.fn. The executor's reference becomes that of the holders of
     // the promise when it starts.
     static Node* make_async(const TaskSpec& spec, execq_async_fn start, std::uint32_t future_references,
@@ -109,7 +111,7 @@ public:
 
     // A future that the timekeeper completes: one reference for its timer, which the caller makes, and one for the future.
     // Pending until then, so that who cancels it is told that it never was.
-    static Node* make_sleep() { return make_plain(first_word(1, 0) | timed_flag, nullptr, nullptr); }
+    static Node* make_sleep(const ContextRef& context = {});
 
     // ---- references (any thread) ----
     void retain() { state_.fetch_add(one_reference, std::memory_order_relaxed); }
@@ -130,6 +132,8 @@ public:
     }
     const char* name() const;  // "" if none; lives as long as the node
     bool named() const { return extended() && name()[0] != '\0'; }
+    // Active in its body and its callbacks; null: the empty one.
+    Context* context() const { return extended() ? extension().context.get() : nullptr; }
 
     // ---- times (task/timer.h) ----
     // The maker's, before the node is published, and the timekeeper's; null where it has none.
@@ -316,6 +320,7 @@ private:
         // The source of a promise, with one reference, and its stage (task/forward.cc). Written by who forwards, then by
         // who settles; read by who cancels and, once that is done, by who looks at the outcome.
         std::atomic<std::uintptr_t> source{0};
+        ContextRef context;
     };
     // What a promise has besides; behind the Extension.
     struct PromisePart : Hook {  // Hook: the list of its place
@@ -464,13 +469,15 @@ private:
         return state_.load(std::memory_order_acquire) >> reference_shift == 1 ||
                state_.fetch_sub(one_reference, std::memory_order_acq_rel) >> reference_shift == 1;
     }
+    void free_extended();
     void free_memory(std::uint64_t word)
     {
+        if ((word & extended_flag) != 0) [[unlikely]] {
+            free_extended();
+            return;
+        }
         this->~Node();
-        if ((word & extended_flag) != 0) [[unlikely]]
-            std::free(this);
-        else
-            node_pool::free(this);
+        node_pool::free(this);
     }
 
     // See the top of the file. Phases: the winner of a step; flags: as noted at each; references: every holder.

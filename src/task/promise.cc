@@ -63,11 +63,12 @@ private:
 
 // ---- making ----
 
-Node* Node::make_promise(execq_drop_fn drop_result, const char* name)
+Node* Node::make_promise(execq_drop_fn drop_result, const char* name, const ContextRef& context)
 {
     TaskSpec spec;
     spec.drop_result = drop_result;
     spec.name = name;
+    spec.context = context;
     Node* node =
         make_behind(2 * one_reference | static_cast<std::uint64_t>(Phase::running), spec, 0, sizeof(PromisePart));
     if (node != nullptr)
@@ -311,7 +312,7 @@ void Node::end_cancel_callback(HeapRegistration& record, bool wanted)
     std::uintptr_t seen = address | posted;
     if (wanted &&
         slot.compare_exchange_strong(seen, address | running, std::memory_order_acq_rel, std::memory_order_relaxed))
-        call_cancel(as_cancel(record.done), record.env);
+        call_cancel(as_cancel(record.done), *this, record.env);
 }
 
 void Node::close_cancel_slot()

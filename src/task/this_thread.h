@@ -11,11 +11,13 @@
 
 namespace execq::core {
 
+class Context;
 class Error;
 class LoopPort;
 class Worker;
 struct Registration;
 struct TaskLink;
+struct VarChange;
 
 namespace node_pool {
 
@@ -51,6 +53,9 @@ struct ThisThread {
     std::uint32_t trail_end = 0;         //
     bool in_callback = false;            // task/callbacks: a callback of the user runs
     Fifo<Registration, Link> callbacks;  // task/callbacks: those that wait for it to return
+    Context* context = nullptr;          // task/context: the active one
+    Context* entered = nullptr;          // task/context: what the innermost scope entered
+    VarChange* changes = nullptr;        // task/context: what tokens can undo there
     std::uint32_t number = 0;            // sched/schedule: by which it chooses an inbox; 0: none yet
     std::uint64_t served = 0;            // sched/worker: the serial of the executor that it works, or has worked, for
     Worker* worker = nullptr;            // sched/worker: the one whose thread this is

@@ -124,6 +124,7 @@ uint64_t helper_sizeof(const char *type)
         {"execq_completion", sizeof(execq_completion)},
         {"execq_conf", sizeof(execq_conf)},
         {"execq_error_options", sizeof(execq_error_options)},
+        {"execq_context_provider", sizeof(execq_context_provider)},
         {"execq_executor_options", sizeof(execq_executor_options)},
         {"execq_promise_options", sizeof(execq_promise_options)},
         {"execq_running_task", sizeof(execq_running_task)},
@@ -133,6 +134,8 @@ uint64_t helper_sizeof(const char *type)
         {"execq_latency", sizeof(execq_latency)},
         {"execq_worker_stats", sizeof(execq_worker_stats)},
         {"execq_stats", sizeof(execq_stats)},
+        {"execq_queue_options", sizeof(execq_queue_options)},
+        {"execq_var_options", sizeof(execq_var_options)},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         if (strcmp(sizes[i].name, type) == 0) {

@@ -82,9 +82,10 @@ local function the_version_is_that_of_the_library()
 end
 
 local function structs_have_the_sizes_of_c()
-    local kinds = { "execq_completion", "execq_conf", "execq_error_options", "execq_executor_options", "execq_promise_options",
-        "execq_running_task", "execq_shutdown_report", "execq_task_options", "execq_uv_table", "execq_latency",
-        "execq_worker_stats", "execq_stats" }
+    local kinds = { "execq_completion", "execq_conf", "execq_context_provider", "execq_error_options",
+        "execq_executor_options", "execq_promise_options", "execq_running_task", "execq_shutdown_report",
+        "execq_task_options", "execq_uv_table", "execq_latency", "execq_worker_stats", "execq_stats",
+        "execq_queue_options", "execq_var_options" }
     for _, kind in ipairs(kinds) do
         check("sizeof " .. kind, ffi.sizeof(kind), tonumber(helper.helper_sizeof(kind)))
     end
@@ -260,10 +261,30 @@ local function shutdown_is_reported(executor)
     print("joined: 0 running, 0 queued, 0 threads")
 end
 
+local function a_variable_is_set_captured_and_reset()
+    local var, context, value = ffi.new("execq_var *[1]"), ffi.new("execq_context *[1]"), ffi.new("void *[1]")
+    local token = ffi.new("execq_var_token[1]")
+    check_status("var_new", execq.execq_var_new(nil, var))
+    check("var_get", execq.execq_var_get(var[0], value), 0)
+    check_status("var_set", execq.execq_var_set(var[0], var, token))
+    check("var_get of a value", execq.execq_var_get(var[0], value), 1)
+    check("the value", value[0], ffi.cast("void *", var))
+    check_status("context_capture", execq.execq_context_capture(context))
+    check("the captured one is empty", context[0] == execq.execq_context_empty(), false)
+    execq.execq_context_release(context[0])
+    check_status("var_reset", execq.execq_var_reset(var[0], token[0]))
+    check_status("var_reset again", execq.execq_var_reset(var[0], token[0]), "EXECQ_EINVAL")
+    check_status("context_capture of nothing", execq.execq_context_capture(context))
+    check("the captured one is empty", context[0] == execq.execq_context_empty(), true)
+    execq.execq_var_release(var[0])
+    print("a variable was set, captured and reset")
+end
+
 local function main()
     the_version_is_that_of_the_library()
     structs_have_the_sizes_of_c()
     null_is_answered_with_einval()
+    a_variable_is_set_captured_and_reset()
     local options, out = sized("execq_executor_options"), ffi.new("execq_executor *[1]")
     options.name, options.max_threads = "luajit", 4
     check_status("executor_new", execq.execq_executor_new(options, out))

@@ -9,6 +9,7 @@
 #include <coroutine>
 #include <cstdint>
 #include <execq/cpp/block.hpp>
+#include <execq/cpp/context.hpp>
 #include <execq/cpp/executor.hpp>
 #include <execq/cpp/future.hpp>
 #include <execq/cpp/loop.hpp>
@@ -29,6 +30,13 @@ protected:
     template <class Promise>
     bool enter(std::coroutine_handle<Promise> waiter) noexcept
     {
+        active_ = capture_if_possible();
+        return enter_here(waiter);
+    }
+    // The same for a wait that ends in this very turn of the root.
+    template <class Promise>
+    bool enter_here(std::coroutine_handle<Promise> waiter) noexcept
+    {
         waiter_ = waiter;
         if constexpr (std::derived_from<Promise, task_promise_base>)
             under_ = waiter.promise().under;
@@ -38,10 +46,13 @@ protected:
     // The last thing to do in a callback: the awaiter may be gone afterwards.
     void go_on()
     {
-        if (under_ != nullptr)
-            under_->drive(waiter_);
-        else
-            waiter_.resume();
+        const context_handle active = std::move(active_);
+        run_anyhow_under(active.get(), [under = under_, waiter = waiter_] {
+            if (under != nullptr)
+                under->drive(waiter);
+            else
+                waiter.resume();
+        });
     }
     // What it waited for is over.
     void leave() noexcept
@@ -60,6 +71,9 @@ protected:
     std::coroutine_handle<> waiter_;
     bool stopped_ = false;
     execq_status refused_ = EXECQ_OK;
+
+private:
+    context_handle active_;  // in the coroutine, when it began to wait
 };
 
 // Waits for what is delivered on a loop's thread, or withdrawn. C's registration needs an env that outlives the delivery,
@@ -123,7 +137,7 @@ public:
     requires std::derived_from<Promise, task_promise_base>
     [[gnu::noinline]] bool await_suspend(std::coroutine_handle<Promise> waiter) noexcept
     {
-        if (!task_.valid() || !enter(waiter))
+        if (!task_.valid() || !enter_here(waiter))
             return false;
         task_.frame().promise().under = under_;
         task_.frame().promise().awaiter = waiter;
@@ -293,7 +307,8 @@ private:
         static execq_future* const future = [] {
             execq_promise* promise = nullptr;
             execq_future* made = nullptr;
-            check(execq_promise_new(nullptr, &promise, &made));
+            // It keeps its context for ever.
+            run_under(EXECQ_CONTEXT_EMPTY, [&] { check(execq_promise_new(nullptr, &promise, &made)); });
             execq_promise_resolve(promise, nullptr);
             execq_promise_release(promise);
             return made;

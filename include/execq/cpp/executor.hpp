@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <exception>
 #include <execq/cpp/block.hpp>
+#include <execq/cpp/context.hpp>
 #include <execq/cpp/future.hpp>
 #include <execq/cpp/stats.hpp>
 #include <functional>
@@ -62,6 +63,7 @@ struct task_options {
     const char* uv_identity = nullptr;
     execq::priority priority = execq::priority::normal;
     bool no_wait = false;  // error(EXECQ_EFULL) where the executor is full, whatever its policy
+    const execq::context* context = nullptr;  // active in the task; null: what is active in the caller
 };
 
 // From where the period of submit_periodic() is counted: from when the run before was due, or from when it ended.
@@ -186,6 +188,7 @@ inline execq_task_options c_options(const task_options& chosen, execq_drop_fn dr
     options.uv_identity = chosen.uv_identity;
     options.priority = static_cast<std::int32_t>(chosen.priority);
     options.flags = chosen.no_wait ? EXECQ_TASK_NO_WAIT : 0;
+    options.context = chosen.context != nullptr ? chosen.context->native() : nullptr;
     return options;
 }
 

@@ -22,6 +22,7 @@
 #include <cstdint>
 #include <exception>
 #include <execq/cpp/block.hpp>
+#include <execq/cpp/context.hpp>
 #include <execq/cpp/executor.hpp>
 #include <execq/cpp/future.hpp>
 #include <optional>
@@ -168,6 +169,8 @@ public:
 //   future of start() or submit_async() is done, unless its worker's thread ends first.
 // Threads: under start(), it goes on where the future that it awaited was completed; under submit_async(), on the loop that
 //   it began on, if it had to wait. schedule() and on_loop() move it elsewhere: for good, or up to its next wait for a future.
+//   It keeps its context (see context.hpp) wherever it goes on, begins with that of start() or submit_async(), and leaves
+//   nothing in those of others.
 // Errors: exceptions pass by type from task to task and into the future. Where the loop that it would come back to is
 //   detached, or its thread has ended, co_await throws error(EXECQ_ECLOSED), where that is found out. pthread_exit in a
 //   coroutine fails the future with error(EXECQ_EEXITED).
@@ -304,7 +307,8 @@ future<T> start(task<T> first)
 {
     auto* block = detail::make_coroutine(std::move(first));
     future<T> result(block->make_link());
-    block->start();
+    const detail::context_handle active = detail::capture_if_possible();
+    detail::run_anyhow_under(active.get(), [block] { block->start(); });
     return result;
 }
 
