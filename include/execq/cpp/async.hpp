@@ -44,18 +44,20 @@ protected:
     // It will not begin.
     virtual void never_begin() noexcept = 0;
 
-    // What start threw fails it, unless it was completed; others may still hold the promise.
-    void fail_start(execq_promise* promise, execq_future* future, std::exception_ptr thrown)
+    // What start threw fails it, unless it was completed; others may still hold the promise. This is given up before that.
+    void fail_start(execq_promise* promise, link own, std::exception_ptr thrown)
     {
         if (!claim())
             return;
+        const future_handle future = own.handle();
         const description as = describe(thrown);
         this->reason = as.reason;
-        if (as.canceled)
-            execq_future_cancel(future);
-        else
+        if (!as.canceled)
             this->exception = thrown;
-        this->reject_carrying(promise, thrown);
+        own = {};
+        if (as.canceled)
+            execq_future_cancel(future.get());
+        completer::reject_carrying(promise, thrown);
     }
     bool claim() noexcept override { return !claimed_.exchange(true, std::memory_order_acq_rel); }
 
@@ -96,17 +98,20 @@ private:
     // f ends here, while the promise, and with it this, may live on.
     void begin(struct uv_loop_s* loop) override
     {
-        const link own = this->make_link();
+        link own = this->make_link();
         execq_promise* native = this->promise();  // C holds it until this returns
-        execq::promise<T> writing(this);
+        std::exception_ptr thrown;
         try {
+            execq::promise<T> writing(this);
             F f(std::move(*f_));
             f_.reset();
             std::invoke(std::move(f), std::move(writing), loop);
         } catch (...) {
             let_thread_exit_pass();  // C fails it
-            this->fail_start(native, own.future(), std::current_exception());
+            thrown = std::current_exception();
         }
+        if (thrown != nullptr)
+            this->fail_start(native, std::move(own), std::move(thrown));
     }
     void never_begin() noexcept override { f_.reset(); }
 

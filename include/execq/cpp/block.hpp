@@ -134,13 +134,22 @@ inline std::exception_ptr failure_of(const link& done)
 
 // The failure of a future that nobody will ask for it, as it was told in another way.
 inline void count_as_told(const link& failed) noexcept { execq_future_result(failed.future(), nullptr); }
+// Throws it to who uses the future up. What was thrown moves out, as a value does: else it might be freed by a thread that
+// is still busy with the block, and nothing that ThreadSanitizer sees orders that behind what the catcher did with it.
+[[noreturn]] inline void throw_failure(const link& done)
+{
+    std::exception_ptr failure = failure_of(done);
+    if (execq_future_state(done.future()) == EXECQ_FUTURE_FAILED && thrown_by(done) != nullptr)
+        done.state()->exception = nullptr;
+    std::rethrow_exception(std::move(failure));
+}
 
 // The value of a future that is done, moved out, or its failure, thrown.
 template <class T>
 T take(const link& done)
 {
     if (execq_future_state(done.future()) != EXECQ_FUTURE_OK)
-        std::rethrow_exception(failure_of(done));
+        throw_failure(done);
     if constexpr (std::is_same_v<T, void*>) {
         if (done.state() == nullptr) {  // C's own
             void* value = nullptr;
