@@ -44,11 +44,13 @@ extern "C" int poll(pollfd* fds, nfds_t n, int timeout_ms)
 namespace {
 
 execq_promise* open_promise = nullptr;
+pid_t loop_thread = 0;
 Semaphore started;
 
 void start(execq_promise* promise, uv_loop_s*, void*)
 {
     open_promise = promise;
+    loop_thread = thread_id();
     started.post();
 }
 
@@ -85,6 +87,7 @@ TEST(LoopWake, WhoLeavesToOthersWhatIsFetchedHasOneOfThemStarted)
     Gate busy;
     submit(pool, Gate::body, &busy);
     busy.await();  // a second thread, as the first one drives its loop
+    wait_until_asleep(loop_thread);
 
     // The first one is woken, since a third cannot be started, and is held on its way.
     hold_polls = refuse_threads = true;
