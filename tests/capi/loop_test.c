@@ -63,7 +63,7 @@ static void submit_to_loop_refuses_bad_arguments_and_drops_both_envs_once(void *
                   EXECQ_EINVAL);
     assert_status(execq_submit_to_loop(executor, &options, counter_fn, &env, a.port, NULL, &done_env, counter_hit),
                   EXECQ_EINVAL);
-    options.flags = 1;
+    options.flags = 1U << 31;
     assert_status(
         execq_submit_to_loop(executor, &options, counter_fn, &env, a.port, count_done, &done_env, counter_hit),
         EXECQ_ENOTSUP);

@@ -80,7 +80,7 @@ static void bad_arguments_are_refused_and_env_is_dropped(void **state)
     (void)state;
     const execq_task_options good = counted();
     execq_task_options bad = counted();
-    bad.flags = 1;
+    bad.flags = 1U << 31;
     execq_task_options sized = counted();
     sized.env_size = 1;
     const struct {

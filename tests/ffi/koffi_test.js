@@ -28,6 +28,7 @@ const STRUCTS = {
         struct_size: 'uint32_t', flags: 'uint32_t', name: 'const char *', max_threads: 'uint32_t',
         min_threads: 'uint32_t', keepalive_ns: 'int64_t', loop_workers: 'uint32_t',
         reserved_loop_workers: 'uint32_t', uv_table: 'void *',
+        capacity: 'uint32_t', full_policy: 'uint32_t', max_spares: 'int32_t', reserved_2: 'uint32_t',
     }),
     execq_task_options: koffi.struct('execq_task_options', {
         struct_size: 'uint32_t', flags: 'uint32_t', drop: 'void *', drop_result: 'void *', name: 'const char *',
@@ -66,7 +67,7 @@ function typeOf(c) {
     }
     if (c === 'const char *') return c;
     if (c.endsWith('*') || /^execq_\w+_fn$|^execq_fn$/.test(c)) return 'void *';
-    return c === 'execq_status' ? 'int32_t' : c;
+    return { execq_status: 'int32_t', execq_var_token: 'uint64_t', execq_cancel_token: 'uint64_t' }[c] ?? c;
 }
 
 // Declares every function of a declarations-only header.
