@@ -8,13 +8,14 @@
 //   sleep, sleep_until          futures that time completes
 //   loop, completion_queue      where outcomes are delivered; loop.submit(f), call(f), submit_async(f) run work there
 //   thread_loop, run_until      the loop that each thread has of its own
+//   queue, scoped_queue         order, limits and keys in front of an executor; since 0.4
 //   context, var<T>, scoped_set variables that follow the work; since 0.4
 //   error, canceled             what the library throws; what a body throws comes back as it was
 //
 // Callables, arguments and results need no more than a move. The conventions of execq/execq.h hold: names and meanings are
 // those of the C functions, whose comments have the details. Works with -fno-rtti; needs exceptions.
 //
-// Each comment says, where it is not plain: Ownership; Threads; Blocks; Errors. Since: 0.3, all of it.
+// Each comment says, where it is not plain: Ownership; Threads; Blocks; Errors. Since: 0.3, where nothing else is said.
 #ifndef EXECQ_EXECQ_HPP
 #define EXECQ_EXECQ_HPP
 
@@ -26,6 +27,7 @@
 #include <execq/cpp/future.hpp>
 #include <execq/cpp/loop.hpp>
 #include <execq/cpp/promise.hpp>
+#include <execq/cpp/queue.hpp>
 #include <execq/cpp/stats.hpp>
 #include <execq/cpp/task.hpp>
 #include <execq/cpp/then.hpp>

@@ -41,6 +41,7 @@ using future_handle = handle<execq_future, execq_future_retain, execq_future_rel
 using error_handle = handle<const execq_error, execq_error_retain, execq_error_release>;
 using executor_handle = handle<execq_executor, execq_executor_retain, execq_executor_release>;
 using loop_handle = handle<execq_loop, execq_loop_retain, execq_loop_release>;
+using queue_handle = handle<execq_queue, execq_queue_retain, execq_queue_release>;
 using cq_handle = handle<execq_cq, execq_cq_retain, execq_cq_release>;
 
 }  // namespace execq::detail
