@@ -113,9 +113,9 @@ TEST(CppQueue, a_coroutine_is_in_flight_until_it_has_ended)
     future<int> sum = queued.submit_async(add_later(2, 3));
     std::atomic<bool> after{false};
     future<void> next = queued.submit([&] { after = sum.done(); });
-    EXPECT_EQ(sum.get(), 5);
     next.get();
     EXPECT_TRUE(after);
+    EXPECT_EQ(sum.get(), 5);
 }
 
 TEST(CppQueue, one_that_was_moved_from_says_so)

@@ -69,7 +69,10 @@ class Stats(ctypes.Structure):
                     (name, c_uint64) for name in (
                         "workers_count", "workers_total", "threads", "idle", "running", "threads_max", "queued",
                         "queued_async", "delayed", "loops", "async_open", "threads_started", "wakes", "steals",
-                        "loop_delays")] + [("loop_lag", Latency), ("loop_turn", Latency)]
+                        "loop_delays")] + [("loop_lag", Latency), ("loop_turn", Latency)] + [
+                    (name, c_uint64) for name in (
+                        "spares", "most_spares", "blocked", "blocking_hints", "waits_in_place", "waits_compensated",
+                        "waits_refused")]
 
 
 class UvTable(ctypes.Structure):
