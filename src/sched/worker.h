@@ -303,8 +303,8 @@ private:
     std::atomic<Frame*> top_{nullptr};
     bool failure_said_ = false;  // since a plain task began
     Frame plain_frame_;          // of a plain task; it needs no lock to end, as it never goes away
-    // Guarded by lock_.
-    Own own_;
+    // Guarded by lock_. Apart from what the thread writes for each task: others look at the number of these.
+    alignas(64) Own own_;
     Batch batch_;
     // Biased towards this worker's thread: held to change own_ and batch_, and to end the frame of a node.
     BiasedLock<> lock_;

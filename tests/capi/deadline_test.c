@@ -134,14 +134,14 @@ static int32_t note_request_at_the_gate(void *env, void **result)
 static void a_started_task_is_past_its_start_limit(void **state)
 {
     (void)state;
-    execq_task_options options = limits(2 * MILLISECOND, 0);
+    execq_task_options options = limits(200 * MILLISECOND, 0); /* it has to start within that */
     options.drop = NULL;
     execq_future *future = NULL;
     execq_future *later = NULL;
     void *asked = UNTOUCHED;
     assert_status(execq_submit_with(executor, &options, note_request_at_the_gate, &g, &future), EXECQ_OK);
     gate_await(&g, 1);
-    assert_status(execq_sleep(5 * MILLISECOND, &later), EXECQ_OK);
+    assert_status(execq_sleep(205 * MILLISECOND, &later), EXECQ_OK);
     finish(later);
     gate_open(&g, 1);
     assert_status(execq_future_wait(future, -1), EXECQ_OK);

@@ -62,9 +62,9 @@ struct task_options {
     // What uv_version_string() returns: submit_async() then refuses a loop of another libuv.
     const char* uv_identity = nullptr;
     execq::priority priority = execq::priority::normal;
-    bool no_wait = false;  // error(EXECQ_EFULL) where the executor is full, whatever its policy
-    execq_queue* queue = nullptr;  // goes through it; queue.hpp does so by itself
-    std::uint64_t key = 0;         // shares its turns there
+    bool no_wait = false;                     // error(EXECQ_EFULL) where the executor is full, whatever its policy
+    execq_queue* queue = nullptr;             // goes through it; queue.hpp does so by itself
+    std::uint64_t key = 0;                    // shares its turns there
     const execq::context* context = nullptr;  // active in the task; null: what is active in the caller
 };
 
