@@ -26,9 +26,10 @@ public:
             status_ = given == nullptr || given == executor_ ? EXECQ_OK : EXECQ_EINVAL;
             return;
         }
-        if (given == nullptr)
-            status_ = resolve_executor(&executor_);
-        owned_ = given == nullptr && status_ == EXECQ_OK;
+        if (given != nullptr || (executor_ = lasting_executor()) != nullptr)
+            return;
+        status_ = resolve_executor(&executor_);
+        owned_ = status_ == EXECQ_OK;
     }
     ~Resolved()
     {

@@ -1,6 +1,6 @@
 #include "sched/conf.h"
 
-#include <utility>
+#include <atomic>
 
 #include "base/annotations.h"
 #include "base/immortal.h"
@@ -9,10 +9,11 @@ namespace execq::core {
 
 namespace {
 
+// Both are written under the mutex, and read without it by lasting_executor().
 struct Conf {
     Mutex mutex;
-    Executor* configured EXECQ_GUARDED_BY(mutex) = nullptr;
-    Executor* own EXECQ_GUARDED_BY(mutex) = nullptr;  // once made, for the life of the process
+    std::atomic<Executor*> configured{nullptr};
+    std::atomic<Executor*> own{nullptr};  // once made, for the life of the process
 };
 
 Conf& conf()
@@ -31,22 +32,32 @@ void configure_executor(Executor* executor)
     {
         Conf& c = conf();
         const MutexLock lock(c.mutex);
-        before = std::exchange(c.configured, executor);
+        before = c.configured.exchange(executor, std::memory_order_acq_rel);
     }
     if (before != nullptr)
         before->release();
+}
+
+Executor* lasting_executor()
+{
+    Conf& c = conf();
+    if (c.configured.load(std::memory_order_acquire) != nullptr)
+        return nullptr;
+    return c.own.load(std::memory_order_acquire);
 }
 
 execq_status resolve_executor(Executor** out)
 {
     Conf& c = conf();
     const MutexLock lock(c.mutex);
-    Executor* executor = c.configured != nullptr ? c.configured : c.own;
+    Executor* executor = c.configured.load(std::memory_order_relaxed);
+    if (executor == nullptr)
+        executor = c.own.load(std::memory_order_relaxed);
     if (executor == nullptr) {
-        const execq_status status = Executor::make({}, &c.own);
+        const execq_status status = Executor::make({}, &executor);
         if (status != EXECQ_OK)
             return status;
-        executor = c.own;
+        c.own.store(executor, std::memory_order_release);
     }
     executor->retain();
     *out = executor;

@@ -12,4 +12,7 @@ void configure_executor(Executor* executor);
 // EXECQ_OK, EXECQ_ENOMEM, EXECQ_EAGAIN.
 execq_status resolve_executor(Executor** out);
 
+// The same without a handle, where that is an executor that is never given up: the library's own. Else null.
+Executor* lasting_executor();
+
 }  // namespace execq::core
