@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "edge.h"
 #include "execq/task.h"
+#include "flow/group.h"
 #include "flow/queue.h"
 #include "task/callbacks.h"
 #include "task/node.h"
@@ -44,6 +45,22 @@ inline TaskTimes times_of(const execq_task_options& options)
     return times;
 }
 
+// The task belongs to that group too, and to its queue, if it has one. A task has one of each.
+inline execq_status enter_group(TaskSpec& spec, Group& group)
+{
+    Queue* limit = group.limit();
+    const TaskScope* const queue = spec.scopes.all[0];
+    const TaskScope* const other = spec.scopes.all[1];
+    if ((other != nullptr && other != &group) || (limit != nullptr && queue != nullptr && queue != limit))
+        return EXECQ_EINVAL;
+    spec.scopes.all[1] = &group;
+    if (limit != nullptr) {
+        spec.turnstile = limit;
+        spec.scopes.all[0] = limit;
+    }
+    return EXECQ_OK;
+}
+
 // All but the function. uv_identity (may be null): what the options say of it, for who asks.
 inline execq_status read_task_options(const execq_task_options* options, void* env, TaskSpec& spec,
                                       const char** uv_identity = nullptr)
@@ -60,7 +77,7 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
         return EXECQ_EINVAL;
     if (read.key != 0 && read.queue == nullptr)
         return EXECQ_EINVAL;
-    if (read.group != nullptr || read.cancel_source != nullptr)
+    if (read.cancel_source != nullptr)
         return EXECQ_ENOTSUP;
     spec.drop = read.drop;
     spec.drop_result = read.drop_result;
@@ -70,6 +87,9 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
     spec.turnstile = core_of(read.queue);
     spec.scopes.all[0] = core_of(read.queue);
     spec.scopes.key = read.key;
+    const execq_status grouped = read.group != nullptr ? enter_group(spec, *core_of(read.group)) : EXECQ_OK;
+    if (grouped != EXECQ_OK)
+        return grouped;
     spec.priority = read.priority;
     spec.no_wait = (read.flags & EXECQ_TASK_NO_WAIT) != 0;
     if (uv_identity != nullptr)

@@ -33,6 +33,7 @@
 #include <execq/error.h>
 #include <execq/executor.h>
 #include <execq/future.h>
+#include <execq/group.h>
 #include <execq/loop.h>
 #include <execq/promise.h>
 #include <execq/queue.h>

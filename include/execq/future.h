@@ -21,9 +21,9 @@ enum {
 enum {
     EXECQ_REASON_NONE = 0,
     EXECQ_REASON_CALLER = 1,   /* execq_future_cancel */
-    EXECQ_REASON_DEADLINE = 2, /* start_within_ns or timeout_ns of execq_task_options */
+    EXECQ_REASON_DEADLINE = 2, /* start_within_ns or timeout_ns of execq_task_options, timeout_ns of a group */
     EXECQ_REASON_SHUTDOWN = 3, /* execq_executor_close with EXECQ_CANCEL, execq_loop_detach */
-    EXECQ_REASON_GROUP = 4     /* a group (from 0.4) */
+    EXECQ_REASON_GROUP = 4     /* execq_group_cancel, or a failure in the group; from 0.4 */
 };
 
 /* Adds a reference.

@@ -101,7 +101,10 @@ public:
         root_.next = &hook;
     }
 
-    void remove(Item& item)
+    void remove(Item& item) { unlink(item); }
+
+    // The same for who does not know the list.
+    static void unlink(Item& item)
     {
         Hook& hook = item;
         // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): who is linked has neighbours
@@ -111,6 +114,12 @@ public:
     }
 
     Item* front() { return empty() ? nullptr : static_cast<Item*>(root_.next); }
+    // The one behind an item of this list.
+    Item* after(Item& item)
+    {
+        Hook* next = static_cast<Hook&>(item).next;
+        return next != &root_ ? static_cast<Item*>(next) : nullptr;
+    }
 
     template <class Visit>
     void for_each(Visit&& visit) const

@@ -15,30 +15,10 @@ namespace {
 // What must remain of the stack for a task to be run in place.
 constexpr std::size_t stack_reserve = 256 * 1024;
 
-bool queued_here(Worker& worker, const Node& node)
-{
-    return node.phase() == Phase::pending && node.executor_id() == worker.executor().id();
-}
-
-// True if blocking on the node could never end: we are inside of it, or it waits for a thread that cannot come.
-bool would_deadlock(Worker* worker, const Node& node, Executor::Relief& relief)
-{
-    if (runs_on_this_thread(node) || waits_for_this_thread(node))
-        return true;
-    return worker != nullptr && queued_here(*worker, node) && !worker->executor().secure_thread(relief, node.async()) &&
-           queued_here(*worker, node);
-}
-
 // Of ours, or of the worker's own loop, which it runs between its tasks and while it waits for a future.
 bool inside_any_callback(const Worker& worker)
 {
     return inside_callback() || (worker.loop() != nullptr && worker.loop()->running_by_us());
-}
-
-bool may_run_here(Worker& worker, const Node& node, Deadline deadline)
-{
-    return deadline.never() && !node.async() && !worker.reserved() && queued_here(worker, node) && node.due() &&
-           !inside_any_callback(worker) && has_stack_for_another(worker);
 }
 
 // What every wait for one node does before it blocks in its own way.
@@ -71,6 +51,25 @@ execq_status drive(ThreadLoop& loop, const Node& node, Deadline deadline)
 }  // namespace
 
 bool has_stack_for_another(const Worker& worker) { return worker.stack_left() >= stack_reserve; }
+
+bool queued_here(Worker& worker, const Node& node)
+{
+    return node.phase() == Phase::pending && node.executor_id() == worker.executor().id();
+}
+
+bool may_run_here(Worker& worker, const Node& node, Deadline deadline)
+{
+    return deadline.never() && !node.async() && !worker.reserved() && queued_here(worker, node) && node.due() &&
+           !inside_any_callback(worker) && has_stack_for_another(worker);
+}
+
+bool would_deadlock(Worker* worker, const Node& node, Executor::Relief& relief)
+{
+    if (runs_on_this_thread(node) || waits_for_this_thread(node))
+        return true;
+    return worker != nullptr && queued_here(*worker, node) && !worker->executor().secure_thread(relief, node.async()) &&
+           queued_here(*worker, node);
+}
 
 execq_status wait_for(Node& node, Deadline deadline)
 {

@@ -1,0 +1,95 @@
+// Floor 4: group.h.
+#include "execq/group.h"
+
+#include "edge.h"
+#include "flow/group.h"
+#include "flow/submission.h"
+#include "sched/conf.h"
+#include "task_options.h"
+
+using namespace execq::core;
+
+namespace {
+
+execq_status make_group(const execq_group_options &read, execq_group **out)
+{
+    GroupSpec spec;
+    spec.name = read.name;
+    spec.parent = core_of(read.parent);
+    spec.executor = core_of(read.executor);
+    spec.max_in_flight = read.max_in_flight;
+    spec.deadline_ns = read.timeout_ns != 0 ? point_of(read.timeout_ns, now_ns()) : 0;
+    if (read.timeout_ns < 0)
+        spec.deadline_ns = now_ns();
+    spec.keep_going = (read.flags & EXECQ_GROUP_KEEP_GOING) != 0;
+    const bool resolves = spec.max_in_flight != 0 && spec.executor == nullptr;
+    execq_status status = resolves ? resolve_executor(&spec.executor) : EXECQ_OK;
+    if (status != EXECQ_OK)
+        return status;
+    Group *group = nullptr;
+    status = Group::make(spec, &group);
+    if (resolves)
+        spec.executor->release();
+    if (status == EXECQ_OK)
+        *out = handle_of(group);
+    return status;
+}
+
+}  // namespace
+
+execq_status execq_group_new(const execq_group_options *options, execq_group **out)
+{
+    execq_group_options read;
+    const execq_status status = read_options(options, EXECQ_GROUP_KEEP_GOING, read);
+    if (status != EXECQ_OK)
+        return status;
+    if (out == nullptr || read.reserved != 0 || (read.executor != nullptr && read.max_in_flight == 0))
+        return EXECQ_EINVAL;
+    return guarded([&] { return make_group(read, out); });
+}
+
+void execq_group_retain(execq_group *group)
+{
+    if (group != nullptr)
+        core_of(group)->retain();
+}
+
+void execq_group_release(execq_group *group)
+{
+    if (group != nullptr)
+        core_of(group)->release();
+}
+
+execq_status execq_group_submit(execq_group *group, execq_executor *executor, const execq_task_options *options,
+                                execq_fn fn, void *env, execq_future **out)
+{
+    TaskSpec spec;
+    execq_status status = read_task(options, fn, env, spec);
+    if (status == EXECQ_OK)
+        status = group != nullptr ? enter_group(spec, *core_of(group)) : EXECQ_EINVAL;
+    if (status != EXECQ_OK)
+        return reject(status, drop_of(options), env);
+    return guarded([&] { return submit(core_of(executor), spec, out); });
+}
+
+execq_status execq_group_cancel(execq_group *group)
+{
+    return group != nullptr ? guarded([&] { return core_of(group)->cancel(EXECQ_REASON_GROUP); }) : EXECQ_EINVAL;
+}
+
+execq_status execq_group_join(execq_group *group, int64_t timeout_ns)
+{
+    if (group == nullptr)
+        return EXECQ_EINVAL;
+    return guarded([&] { return core_of(group)->join(Deadline::after(timeout_ns)); });
+}
+
+const execq_error *execq_group_error(execq_group *group)
+{
+    return group != nullptr ? handle_of(core_of(group)->error()) : nullptr;
+}
+
+int32_t execq_group_cancel_reason(execq_group *group)
+{
+    return group != nullptr ? core_of(group)->cancel_reason() : EXECQ_EINVAL;
+}

@@ -1,0 +1,547 @@
+#include "flow/group.h"
+
+#include <new>
+#include <utility>
+
+#include "base/futex.h"
+#include "base/thread_waits.h"
+#include "sched/body.h"
+#include "sched/timekeeper.h"
+#include "sched/wait.h"
+#include "task/callbacks.h"
+#include "task/cancel.h"
+#include "task/unobserved.h"
+
+namespace execq::core {
+
+struct Group::Rest {
+    HookList<Membership> to_tell;  // of their cancellation; each may end, and leave the list, at any time
+    Group* over = nullptr;         // finished, with a timer, whose use keeps them
+};
+
+// ---- life ----
+
+execq_status Group::make(const GroupSpec& spec, Group** out)
+{
+    auto* group = new (std::nothrow) Group(spec);
+    if (group == nullptr)
+        return EXECQ_ENOMEM;
+    const execq_status status = group->begin(spec);
+    if (status == EXECQ_OK)
+        *out = group;
+    else
+        group->release();
+    return status;
+}
+
+execq_status Group::begin(const GroupSpec& spec)
+{
+    execq_status status = EXECQ_OK;
+    if (parent_ != nullptr) {
+        parent_->uses_.fetch_add(1, std::memory_order_relaxed);
+        root_ = parent_->root_;
+        mutex_ = root_->mutex_;
+    }
+    try {
+        name_ = spec.name != nullptr ? spec.name : "";
+    } catch (const std::bad_alloc&) {
+        status = EXECQ_ENOMEM;
+    }
+    identity_ = Node::make_promise(nullptr, nullptr);
+    if (identity_ == nullptr)
+        status = EXECQ_ENOMEM;
+    if (status == EXECQ_OK && spec.max_in_flight != 0)
+        status = Queue::make(*spec.executor, {spec.name, spec.max_in_flight}, &limit_);
+    if (status == EXECQ_OK)
+        status = enter_parent();
+    return status == EXECQ_OK && spec.deadline_ns != 0 ? start_timer(spec.deadline_ns) : status;
+}
+
+execq_status Group::enter_parent()
+{
+    if (parent_ == nullptr)
+        return EXECQ_OK;
+    const MutexLock lock(*mutex_);
+    if (!parent_->open())
+        return EXECQ_ECLOSED;
+    parent_->groups_.push_back(*this);
+    return EXECQ_OK;
+}
+
+execq_status Group::start_timer(std::int64_t deadline_ns)
+{
+    execq_status status = Timekeeper::get().sleep(deadline_ns, &timer_);
+    if (status != EXECQ_OK)
+        return status;
+    uses_.fetch_add(1, std::memory_order_relaxed);
+    timer_->retain();  // the callback's group may have given up its own by the end of this call
+    Node* timer = timer_;
+    status = timer->register_completion({timer_done, this, nullptr, nullptr});
+    if (status != EXECQ_OK) {
+        timer_->release();
+        timer_ = nullptr;
+        drop_use(this);
+        (void)cancel_unstarted(*timer, EXECQ_REASON_CALLER);
+    }
+    timer->release();
+    return status;
+}
+
+void Group::timer_done(execq_future* sleep, void* group)
+{
+    auto* self = static_cast<Group*>(group);
+    if (core_of(sleep)->phase() == Phase::ok)
+        (void)self->cancel(EXECQ_REASON_DEADLINE);
+    drop_use(self);
+}
+
+Group::~Group()
+{
+    if (first_ != nullptr) {
+        if (!observed_)
+            report_unobserved(name_.c_str(), *first_);
+        first_->release();
+    }
+    if (parent_ != nullptr) {
+        const MutexLock lock(*mutex_);
+        if (Hook::next != nullptr)
+            parent_->groups_.remove(*this);
+    }
+    if (limit_ != nullptr)
+        limit_->release();
+    if (timer_ != nullptr)
+        timer_->release();
+    if (identity_ != nullptr) {
+        identity_->release();  // its future
+        identity_->observe();
+        (void)identity_->resolve(nullptr);
+        identity_->release_promise();
+    }
+}
+
+// In a loop: a chain of groups may have any length.
+void Group::drop_use(Group* group)
+{
+    while (group != nullptr && group->uses_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+        Group* parent = group->parent_;
+        delete group;
+        group = parent;
+    }
+}
+
+void Group::release()
+{
+    if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
+        return;
+    Rest rest;
+    {
+        const MutexLock lock(*mutex_);
+        orphaned_ = true;
+        finish_if_over(rest);
+        pass_on(rest);
+    }
+    carry_out(rest);
+    drop_use(this);
+}
+
+// ---- under the mutex ----
+
+// The group that follows this one in the subtree of top, outer ones first; null: none.
+Group* Group::after_in(const Group& top)
+{
+    if (!groups_.empty())
+        return groups_.front();
+    for (Group* group = this; group != &top; group = group->parent_) {
+        if (Group* next = group->parent_->groups_.after(*group))
+            return next;
+    }
+    return nullptr;
+}
+
+void Group::unlink(Membership& member)
+{
+    if (member.Hook::next != nullptr)
+        HookList<Membership>::unlink(member);
+}
+
+void Group::add_busy()
+{
+    for (Group* group = this; group != nullptr && group->busy_++ == 0; group = group->parent_) {
+    }
+}
+
+void Group::drop_busy(Rest& rest)
+{
+    for (Group* group = this; group != nullptr && --group->busy_ == 0; group = group->parent_) {
+        group->finish_if_over(rest);
+        group->pass_on(rest);
+    }
+}
+
+void Group::tell_joiners()
+{
+    turn_.fetch_add(1, std::memory_order_relaxed);  // who sleeps has read it under the mutex
+    futex_wake_all(&turn_);
+}
+
+// What is inside of it is idle, too.
+void Group::finish_if_over(Rest& rest)
+{
+    if (finished_ || busy_ != 0 || (joiners_ == 0 && !canceled_ && !orphaned_))
+        return;
+    for (Group* group = this; group != nullptr; group = group->after_in(*this)) {
+        if (std::exchange(group->finished_, true))
+            continue;
+        if (group->joiners_ != 0)
+            group->tell_joiners();
+        if (group->timer_ != nullptr)
+            group->next_over_ = std::exchange(rest.over, group);
+    }
+}
+
+// What nobody can ask for any more is for the outer group, while that can be joined.
+void Group::pass_on(Rest& rest)
+{
+    if (!finished_ || !orphaned_ || observed_ || parent_ == nullptr || parent_->finished_)
+        return;
+    observed_ = true;
+    if (first_ != nullptr)
+        parent_->note_failure(*first_, rest);
+    else if (canceled_ || lost_reason_ != EXECQ_REASON_NONE)
+        parent_->note_canceled(canceled_ ? reason_ : lost_reason_);
+}
+
+void Group::mark_canceled(std::int32_t reason, Rest& rest)
+{
+    if (!open())
+        return;
+    for (Group* group = this; group != nullptr; group = group->after_in(*this)) {
+        if (!group->open())
+            continue;
+        group->canceled_ = true;
+        group->reason_ = reason;
+        while (Membership* member = group->members_.front()) {
+            group->members_.remove(*member);
+            rest.to_tell.push_back(*member);
+        }
+    }
+    finish_if_over(rest);
+    for (Group* group = this; group != nullptr; group = group->after_in(*this))
+        group->finish_if_over(rest);
+}
+
+void Group::note_failure(Error& error, Rest& rest)
+{
+    if (first_ == nullptr) {
+        error.retain();
+        first_ = &error;
+    }
+    if (!keep_going_)
+        mark_canceled(EXECQ_REASON_GROUP, rest);
+}
+
+void Group::note_canceled(std::int32_t reason)
+{
+    if (lost_reason_ == EXECQ_REASON_NONE)
+        lost_reason_ = reason;
+}
+
+// Outside of the mutex. The caller's use keeps this group, and with it the tree's mutex.
+void Group::carry_out(Rest& rest)
+{
+    for (;;) {
+        Node* node = nullptr;
+        std::int32_t reason = EXECQ_REASON_NONE;
+        {
+            const MutexLock lock(*mutex_);
+            Membership* member = rest.to_tell.front();
+            if (member == nullptr)
+                break;
+            rest.to_tell.remove(*member);
+            if (!member->enrolled)
+                continue;  // accepted() tells it
+            node = &member->node;
+            node->retain();
+            reason = static_cast<Group&>(member->scope).reason_;
+        }
+        (void)core::cancel(*node, reason);
+        node->release();
+    }
+    while (Group* group = rest.over) {
+        rest.over = group->next_over_;
+        (void)cancel_unstarted(*group->timer_, EXECQ_REASON_CALLER);  // the group may go with that
+    }
+}
+
+// ---- as a scope ----
+
+execq_status Group::admit(Membership& member)
+{
+    const MutexLock lock(*mutex_);
+    if (!open())
+        return EXECQ_ECLOSED;
+    members_.push_back(member);
+    ++root_->tree_members_;
+    add_busy();
+    uses_.fetch_add(1, std::memory_order_relaxed);
+    return EXECQ_OK;
+}
+
+void Group::dismiss(Membership& member) noexcept
+{
+    Rest rest;
+    {
+        const MutexLock lock(*mutex_);
+        unlink(member);
+        --root_->tree_members_;
+        drop_busy(rest);
+    }
+    carry_out(rest);
+    drop_use(this);
+}
+
+void Group::accepted(Membership& member) noexcept
+{
+    bool late = false;
+    std::int32_t reason = EXECQ_REASON_NONE;
+    {
+        const MutexLock lock(*mutex_);
+        member.enrolled = true;
+        late = canceled_;
+        reason = reason_;
+        for (Group* group = root_->tree_sleepers_ != 0 ? this : nullptr; group != nullptr; group = group->parent_) {
+            if (group->sleepers_ != 0)
+                group->tell_joiners();
+        }
+    }
+    if (late)
+        (void)core::cancel(member.node, reason);
+}
+
+void Group::ended(Membership& member) noexcept
+{
+    Node& node = member.node;
+    Error* failure = node.error();
+    Rest rest;
+    {
+        const MutexLock lock(*mutex_);
+        unlink(member);
+        if (failure != nullptr)
+            note_failure(*failure, rest);
+        else if (node.phase() == Phase::canceled)
+            note_canceled(node.cancel_reason());
+    }
+    carry_out(rest);
+    node.release();  // before who joins goes on: what it owns may end with it
+    {
+        const MutexLock lock(*mutex_);
+        --root_->tree_members_;
+        drop_busy(rest);
+    }
+    carry_out(rest);
+    drop_use(this);
+}
+
+bool Group::waits_for_members(const Node& node) const
+{
+    for (const Group* group = this; group != nullptr; group = group->parent_) {
+        if (group->identity_ == &node)
+            return true;
+    }
+    return false;
+}
+
+// ---- the caller's side ----
+
+execq_status Group::cancel(std::int32_t reason)
+{
+    Rest rest;
+    {
+        const MutexLock lock(*mutex_);
+        if (!open())
+            return EXECQ_EALREADY;
+        mark_canceled(reason, rest);
+    }
+    carry_out(rest);
+    return EXECQ_OK;
+}
+
+Error* Group::error()
+{
+    const MutexLock lock(*mutex_);
+    observed_ = observed_ || first_ != nullptr;
+    return first_;
+}
+
+std::int32_t Group::cancel_reason()
+{
+    const MutexLock lock(*mutex_);
+    return canceled_ ? reason_ : lost_reason_;
+}
+
+// ---- joining ----
+
+class Group::Joining {
+public:
+    explicit Joining(Group& group) : group_(group)
+    {
+        Rest rest;
+        {
+            const MutexLock lock(*group.mutex_);
+            ++group.joiners_;
+            group.finish_if_over(rest);
+        }
+        group.carry_out(rest);
+    }
+    ~Joining()
+    {
+        const MutexLock lock(*group_.mutex_);
+        --group_.joiners_;
+    }
+    Joining(const Joining&) = delete;
+    Joining& operator=(const Joining&) = delete;
+
+private:
+    Group& group_;
+};
+
+// Tasks that have not started, one of a kind, each with a reference.
+struct Group::Waiting {
+    Node* blocking = nullptr;
+    Node* async = nullptr;
+
+    Waiting() = default;
+    ~Waiting()
+    {
+        for (Node* node : {blocking, async}) {
+            if (node != nullptr)
+                node->release();
+        }
+    }
+    Waiting(const Waiting&) = delete;
+    Waiting& operator=(const Waiting&) = delete;
+
+    void note(Node& node)
+    {
+        Node*& of_kind = node.async() ? async : blocking;
+        if (of_kind != nullptr)
+            return;
+        node.retain();
+        of_kind = &node;
+    }
+};
+
+execq_status Group::join(Deadline deadline)
+{
+    run_queued();
+    if (!deadline.only_look() && waits_for_this_thread(*identity_))
+        return EXECQ_EDEADLK;
+    const Joining joining(*this);
+    Worker* worker = Worker::current();
+    for (bool finished = false; !finished;) {
+        if (worker != nullptr && deadline.never())
+            run_in_place(*worker, deadline);
+        const execq_status status = sleep(worker, deadline, finished);
+        if (status != EXECQ_OK)
+            return status;
+    }
+    return outcome();
+}
+
+// Until nothing may be run here. A task that waits for its turn in a queue may get that from any other one.
+void Group::run_in_place(Worker& worker, Deadline deadline)
+{
+    struct Holder {
+        Node& node;
+        ~Holder() { node.release(); }  // also where the body ends the thread
+    };
+    for (std::size_t misses = 0, most = 0; misses <= most;) {
+        Node* node = nullptr;
+        {
+            const MutexLock lock(*mutex_);
+            node = next_to_run(worker, deadline);
+            most = root_->tree_members_;
+        }
+        if (node == nullptr)
+            return;
+        const Holder holder{*node};
+        worker.executor().run_in_place(worker, *node);
+        misses = node->phase() == Phase::pending ? misses + 1 : 0;
+    }
+}
+
+// With a reference. Whatever was looked at goes to the back.
+Node* Group::next_to_run(Worker& worker, Deadline deadline)
+{
+    for (Group* group = this; group != nullptr; group = group->after_in(*this)) {
+        for (std::size_t left = group->busy_; left != 0 && !group->members_.empty(); --left) {
+            Membership& member = *group->members_.front();
+            group->members_.remove(member);
+            group->members_.push_back(member);
+            if (!member.enrolled || !may_run_here(worker, member.node, deadline))
+                continue;
+            member.node.retain();
+            return &member.node;
+        }
+    }
+    return nullptr;
+}
+
+void Group::find_waiting(Worker& worker, Waiting& waiting)
+{
+    for (Group* group = this; group != nullptr; group = group->after_in(*this)) {
+        group->members_.for_each([&](Membership& member) {
+            if (member.enrolled && queued_here(worker, member.node))
+                waiting.note(member.node);
+        });
+    }
+}
+
+// Until the group is finished or, for a worker, has another member. EXECQ_OK: look again.
+execq_status Group::sleep(Worker* worker, Deadline deadline, bool& finished)
+{
+    // Before the look: of two workers that are about to wait, one sees the other.
+    const Worker::WaitScope waits(worker);
+    Waiting waiting;
+    std::uint32_t turn = 0;
+    const bool passed = deadline.passed();
+    {
+        const MutexLock lock(*mutex_);
+        finished = finished_;
+        turn = turn_.load(std::memory_order_relaxed);
+        if (finished || passed)
+            return finished ? EXECQ_OK : EXECQ_ETIMEDOUT;
+        if (worker != nullptr) {
+            find_waiting(*worker, waiting);
+            ++sleepers_;
+            ++root_->tree_sleepers_;
+        }
+    }
+    execq_status status = EXECQ_OK;
+    Executor::Relief relief;
+    for (Node* node : {waiting.blocking, waiting.async}) {
+        if (node != nullptr && would_deadlock(worker, *node, relief))
+            status = EXECQ_EDEADLK;
+    }
+    if (status == EXECQ_OK) {
+        const ThreadWaits::Scope blocked;
+        futex_wait(&turn_, turn, deadline);
+    }
+    if (worker != nullptr) {
+        const MutexLock lock(*mutex_);
+        --sleepers_;
+        --root_->tree_sleepers_;
+    }
+    return status;
+}
+
+execq_status Group::outcome()
+{
+    const MutexLock lock(*mutex_);
+    observed_ = true;
+    if (first_ != nullptr)
+        return EXECQ_EFAILED;
+    return canceled_ || lost_reason_ != EXECQ_REASON_NONE ? EXECQ_ECANCELED : EXECQ_OK;
+}
+
+}  // namespace execq::core

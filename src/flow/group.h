@@ -1,0 +1,140 @@
+// Floor 3. A group: a scope of tasks, and of inner groups, that is joined, canceled and timed as one.
+//
+//   open ──cancel──► canceled ──► finished        a failure, the caller, the deadline, the outer group
+//     └──────────────────────────► finished        empty, while somebody joins it or nobody has a handle any more
+//
+// Only open groups take members. A group is busy while it, or a group inside of it, has members; busy_ counts its members and
+// those of its inner groups that are busy themselves. A group that finishes takes the idle ones inside of it along.
+//
+// The groups of one tree share the mutex of its root: a cancellation marks the subtree and takes its members to a list on
+// the canceling thread's stack in one step, and a join looks for tasks in all of its subtree. Bodies, drops and callbacks run outside
+// of it.
+//
+// A member is in the list of its group, or of whoever cancels it, or, once told, in none. A joining worker runs what has not started by
+// itself, as a wait does, and sleeps until the group is finished, or has a member more.
+//
+// The handles together, each member, each inner group and the timer are uses of a group; the last one frees.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+#include "base/annotations.h"
+#include "base/clock.h"
+#include "base/links.h"
+#include "execq/group.h"
+#include "flow/queue.h"
+#include "sched/executor.h"
+#include "task/error.h"
+#include "task/membership.h"
+#include "task/node.h"
+
+namespace execq::core {
+
+class Group;
+
+struct GroupSpec {
+    const char* name = nullptr;
+    Group* parent = nullptr;
+    Executor* executor = nullptr;  // of the limit
+    std::uint32_t max_in_flight = 0;
+    std::int64_t deadline_ns = 0;  // on the clock; 0: none
+    bool keep_going = false;
+};
+
+class Group final : public TaskScope, public Hook {  // Hook: the list of the outer group
+public:
+    // One handle to the caller. EXECQ_OK, EXECQ_ENOMEM, EXECQ_EAGAIN, EXECQ_ECLOSED (the parent).
+    static execq_status make(const GroupSpec& spec, Group** out);
+
+    void retain() { handles_.fetch_add(1, std::memory_order_relaxed); }
+    void release();
+
+    // What its tasks go through; null: nothing.
+    Queue* limit() const { return limit_; }
+    // EXECQ_OK or EXECQ_EALREADY.
+    execq_status cancel(std::int32_t reason);
+    // EXECQ_OK, EXECQ_EFAILED, EXECQ_ECANCELED; EXECQ_ETIMEDOUT, EXECQ_EDEADLK.
+    execq_status join(Deadline deadline);
+    // Borrowed; null: none so far.
+    Error* error();
+    std::int32_t cancel_reason();
+
+    // ---- as a scope ----
+    execq_status admit(Membership& member) override;
+    void dismiss(Membership& member) noexcept override;
+    void accepted(Membership& member) noexcept override;
+    void ended(Membership& member) noexcept override;
+    bool waits_for_members(const Node& node) const override;
+
+private:
+    // What a step under the mutex leaves to be done outside of it.
+    struct Rest;
+    class Joining;
+    struct Waiting;
+
+    explicit Group(const GroupSpec& spec) : keep_going_(spec.keep_going), parent_(spec.parent) {}
+    ~Group() override;
+    execq_status begin(const GroupSpec& spec);
+    execq_status enter_parent();
+    execq_status start_timer(std::int64_t deadline_ns);
+    static void timer_done(execq_future* sleep, void* group);
+
+    bool open() const { return !canceled_ && !finished_; }
+    Group* after_in(const Group& top);
+    static void unlink(Membership& member);
+    void add_busy();
+    void drop_busy(Rest& rest);
+    void finish_if_over(Rest& rest);
+    void pass_on(Rest& rest);
+    void mark_canceled(std::int32_t reason, Rest& rest);
+    void note_failure(Error& error, Rest& rest);
+    void note_canceled(std::int32_t reason);
+    void tell_joiners();
+    void carry_out(Rest& rest);
+    static void drop_use(Group* group);
+
+    void run_in_place(Worker& worker, Deadline deadline);
+    Node* next_to_run(Worker& worker, Deadline deadline);
+    void find_waiting(Worker& worker, Waiting& waiting);
+    execq_status sleep(Worker* worker, Deadline deadline, bool& finished);
+    execq_status outcome();
+
+    const bool keep_going_;
+    Group* const parent_;        // with a use
+    Mutex own_mutex_;            // used by the root
+    Mutex* mutex_ = &own_mutex_;  // the root's: guards all below, of all groups of the tree
+    Group* root_ = this;
+    Node* identity_ = nullptr;  // what a body of ours would wait for, for the search for deadlocks; with both references
+    Queue* limit_ = nullptr;    // with a handle
+    std::string name_;
+
+    HookList<Membership> members_;
+    HookList<Group> groups_;  // inside
+    std::size_t busy_ = 0;
+    std::size_t tree_members_ = 0;   // the root's: of all of the tree
+    std::size_t tree_sleepers_ = 0;  // the root's: workers that sleep in a join
+    std::size_t sleepers_ = 0;
+    std::size_t joiners_ = 0;
+    bool canceled_ = false;
+    bool finished_ = false;
+    bool orphaned_ = false;      // nobody has a handle
+    bool observed_ = false;      // somebody was told of the outcome, or the outer group was
+    std::int32_t reason_ = EXECQ_REASON_NONE;       // of the cancellation of the group
+    std::int32_t lost_reason_ = EXECQ_REASON_NONE;  // of the first member that ended canceled
+    Error* first_ = nullptr;                        // failure; with a reference
+    Node* timer_ = nullptr;                         // a sleep; with a reference
+    Group* next_over_ = nullptr;                    // in Rest
+
+    // Changed under the mutex: joiners sleep on it.
+    std::atomic<std::uint32_t> turn_{0};
+    std::atomic<std::uint32_t> handles_{1};
+    std::atomic<std::uint64_t> uses_{1};
+};
+
+inline execq_group* handle_of(Group* group) { return reinterpret_cast<execq_group*>(group); }
+inline Group* core_of(execq_group* group) { return reinterpret_cast<Group*>(group); }
+
+}  // namespace execq::core
