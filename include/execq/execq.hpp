@@ -9,6 +9,7 @@
 //   loop, completion_queue      where outcomes are delivered; loop.submit(f), call(f), submit_async(f) run work there
 //   thread_loop, run_until      the loop that each thread has of its own
 //   queue, scoped_queue         order, limits and keys in front of an executor; since 0.4
+//   group                       tasks with one join, one cancellation, one deadline; since 0.4
 //   context, var<T>, scoped_set variables that follow the work; since 0.4
 //   error, canceled             what the library throws; what a body throws comes back as it was
 //
@@ -25,6 +26,7 @@
 #include <execq/cpp/error.hpp>
 #include <execq/cpp/executor.hpp>
 #include <execq/cpp/future.hpp>
+#include <execq/cpp/group.hpp>
 #include <execq/cpp/loop.hpp>
 #include <execq/cpp/promise.hpp>
 #include <execq/cpp/queue.hpp>

@@ -27,15 +27,16 @@ enum {
 
 typedef struct execq_group_options {
     uint32_t struct_size;
-    uint32_t flags;           /* EXECQ_GROUP_KEEP_GOING */
-    const char *name;         /* shown in reports; copied; NULL: none */
-    execq_group *parent;      /* the group that this one is inside of; NULL: none */
-    execq_executor *executor; /* with max_in_flight: where all of its tasks run (NULL: resolved now, for the group's whole
+    uint32_t flags;      /* EXECQ_GROUP_KEEP_GOING */
+    const char *name;    /* shown in reports; copied; NULL: none */
+    execq_group *parent; /* the group that this one is inside of; NULL: none */
+    execq_executor
+        *executor;      /* with max_in_flight: where all of its tasks run (NULL: resolved now, for the group's whole
                                   life); else NULL */
-    int64_t timeout_ns;       /* nanoseconds from now, after which it is canceled; negative: it is over already; 0: none */
-    uint32_t max_in_flight;   /* of its own tasks, at most so many that have started and not ended; the others wait, in
+    int64_t timeout_ns; /* nanoseconds from now, after which it is canceled; negative: it is over already; 0: none */
+    uint32_t max_in_flight; /* of its own tasks, at most so many that have started and not ended; the others wait, in
                                   order, as in an execq_queue; tasks of inner groups do not count. 0: any number */
-    uint32_t reserved;        /* 0 */
+    uint32_t reserved;      /* 0 */
 } execq_group_options;
 #define EXECQ_GROUP_OPTIONS_INIT                                            \
     {                                                                       \

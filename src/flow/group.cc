@@ -16,7 +16,7 @@ namespace execq::core {
 
 struct Group::Rest {
     HookList<Membership> to_tell;  // of their cancellation; each may end, and leave the list, at any time
-    Group* over = nullptr;         // finished, with a timer, whose use keeps them
+    Group* over = nullptr;         // finished, with a timer; with a use of each
 };
 
 // ---- life ----
@@ -52,9 +52,10 @@ execq_status Group::begin(const GroupSpec& spec)
         status = EXECQ_ENOMEM;
     if (status == EXECQ_OK && spec.max_in_flight != 0)
         status = Queue::make(*spec.executor, {spec.name, spec.max_in_flight}, &limit_);
-    if (status == EXECQ_OK)
-        status = enter_parent();
-    return status == EXECQ_OK && spec.deadline_ns != 0 ? start_timer(spec.deadline_ns) : status;
+    // Before the parent knows of it, and may finish it.
+    if (status == EXECQ_OK && spec.deadline_ns != 0)
+        status = start_timer(spec.deadline_ns);
+    return status == EXECQ_OK ? enter_parent() : status;
 }
 
 execq_status Group::enter_parent()
@@ -112,10 +113,9 @@ Group::~Group()
     if (timer_ != nullptr)
         timer_->release();
     if (identity_ != nullptr) {
-        identity_->release();  // its future
-        identity_->observe();
         (void)identity_->resolve(nullptr);
         identity_->release_promise();
+        identity_->release();  // its future
     }
 }
 
@@ -194,8 +194,10 @@ void Group::finish_if_over(Rest& rest)
             continue;
         if (group->joiners_ != 0)
             group->tell_joiners();
-        if (group->timer_ != nullptr)
-            group->next_over_ = std::exchange(rest.over, group);
+        if (group->timer_ == nullptr)
+            continue;
+        group->uses_.fetch_add(1, std::memory_order_relaxed);  // its timer may give up its own at any time
+        group->next_over_ = std::exchange(rest.over, group);
     }
 }
 
@@ -269,7 +271,8 @@ void Group::carry_out(Rest& rest)
     }
     while (Group* group = rest.over) {
         rest.over = group->next_over_;
-        (void)cancel_unstarted(*group->timer_, EXECQ_REASON_CALLER);  // the group may go with that
+        (void)cancel_unstarted(*group->timer_, EXECQ_REASON_CALLER);
+        drop_use(group);
     }
 }
 

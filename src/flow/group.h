@@ -103,12 +103,13 @@ private:
     execq_status outcome();
 
     const bool keep_going_;
-    Group* const parent_;        // with a use
-    Mutex own_mutex_;            // used by the root
+    Group* const parent_;         // with a use
+    Mutex own_mutex_;             // used by the root
     Mutex* mutex_ = &own_mutex_;  // the root's: guards all below, of all groups of the tree
     Group* root_ = this;
-    Node* identity_ = nullptr;  // what a body of ours would wait for, for the search for deadlocks; with both references
-    Queue* limit_ = nullptr;    // with a handle
+    Node* identity_ =
+        nullptr;              // what a body of ours would wait for, for the search for deadlocks; with both references
+    Queue* limit_ = nullptr;  // with a handle
     std::string name_;
 
     HookList<Membership> members_;
@@ -120,8 +121,8 @@ private:
     std::size_t joiners_ = 0;
     bool canceled_ = false;
     bool finished_ = false;
-    bool orphaned_ = false;      // nobody has a handle
-    bool observed_ = false;      // somebody was told of the outcome, or the outer group was
+    bool orphaned_ = false;                         // nobody has a handle
+    bool observed_ = false;                         // somebody was told of the outcome, or the outer group was
     std::int32_t reason_ = EXECQ_REASON_NONE;       // of the cancellation of the group
     std::int32_t lost_reason_ = EXECQ_REASON_NONE;  // of the first member that ended canceled
     Error* first_ = nullptr;                        // failure; with a reference
