@@ -152,8 +152,8 @@ Group* Group::after_in(const Group& top)
     if (!groups_.empty())
         return groups_.front();
     for (Group* group = this; group != &top; group = group->parent_) {
-        if (Group* next = group->parent_->groups_.after(*group))
-            return next;
+        if (Group* sibling = group->parent_->groups_.after(*group))
+            return sibling;
     }
     return nullptr;
 }
