@@ -208,8 +208,8 @@ static void a_deadline_calls(void **state)
         if (n == 0)
             assert_status(execq_submit_with(executor, &options, stay_until_called, self, &future), EXECQ_OK);
         else
-            assert_status(execq_submit_periodic(executor, &options, 1000 * MILLISECOND, EXECQ_FIXED_RATE, stay_until_called,
-                                                self, &future),
+            assert_status(execq_submit_periodic(executor, &options, 1000 * MILLISECOND, EXECQ_FIXED_RATE,
+                                                stay_until_called, self, &future),
                           EXECQ_OK);
         assert_status(execq_future_wait(future, -1), EXECQ_OK);
         if (execq_future_result(future, NULL) == EXECQ_ECANCELED && atomic_load(&self->called) == n + 1)
