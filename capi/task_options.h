@@ -9,6 +9,7 @@
 #include "flow/group.h"
 #include "flow/queue.h"
 #include "task/callbacks.h"
+#include "task/cancel_source.h"
 #include "task/node.h"
 
 namespace execq::core {
@@ -77,8 +78,6 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
         return EXECQ_EINVAL;
     if (read.key != 0 && read.queue == nullptr)
         return EXECQ_EINVAL;
-    if (read.cancel_source != nullptr)
-        return EXECQ_ENOTSUP;
     spec.drop = read.drop;
     spec.drop_result = read.drop_result;
     spec.name = read.name;
@@ -86,6 +85,7 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
     spec.times = times_of(read);
     spec.turnstile = core_of(read.queue);
     spec.scopes.all[0] = core_of(read.queue);
+    spec.scopes.all[2] = core_of(read.cancel_source);
     spec.scopes.key = read.key;
     const execq_status grouped = read.group != nullptr ? enter_group(spec, *core_of(read.group)) : EXECQ_OK;
     if (grouped != EXECQ_OK)

@@ -27,6 +27,7 @@
 #ifndef EXECQ_EXECQ_H
 #define EXECQ_EXECQ_H
 
+#include <execq/cancel.h>
 #include <execq/conf.h>
 #include <execq/context.h>
 #include <execq/cq.h>

@@ -11,6 +11,7 @@
 //   queue, scoped_queue         order, limits and keys in front of an executor; since 0.4
 //   group                       tasks with one join, one cancellation, one deadline; since 0.4
 //   context, var<T>, scoped_set variables that follow the work; since 0.4
+//   on_cancel, cancel_source    callbacks and requests to stop; since 0.4
 //   error, canceled             what the library throws; what a body throws comes back as it was
 //
 // Callables, arguments and results need no more than a move. The conventions of execq/execq.h hold: names and meanings are
@@ -22,6 +23,7 @@
 
 #include <execq/cpp/async.hpp>
 #include <execq/cpp/await.hpp>
+#include <execq/cpp/cancel.hpp>
 #include <execq/cpp/context.hpp>
 #include <execq/cpp/error.hpp>
 #include <execq/cpp/executor.hpp>

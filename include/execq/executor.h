@@ -122,7 +122,8 @@ EXECQ_API void execq_executor_release(execq_executor *executor);
 
 /* Stops an executor from accepting work. Under EXECQ_DRAIN its own running tasks may still submit to it; under
  * EXECQ_CANCEL nobody may, and the workers cancel what is queued. An asynchronous task runs until its promise is
- * completed; its cancel callback runs under EXECQ_CANCEL. Handles that tasks left on a worker's loop hold nothing up. A
+ * completed; its cancel callback runs under EXECQ_CANCEL, and so do
+ * those of running tasks (execq_on_cancel), inside this call. Handles that tasks left on a worker's loop hold nothing up. A
  * cancel may follow a drain; a drain after a cancel changes nothing.
  * Ownership: none. Threads: any. Blocks: never.
  * Order: each submission either was accepted before the close or gets EXECQ_ECLOSED.

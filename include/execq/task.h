@@ -47,7 +47,8 @@ typedef struct execq_task_options {
     execq_queue *queue;                 /* the task goes through it */
     uint64_t key;                       /* tasks of one queue with the same key share their turns; 0: none */
     execq_group *group;                 /* the task belongs to it */
-    execq_cancel_source *cancel_source; /* cancels the task */
+    execq_cancel_source *cancel_source; /* cancels the task; where it was canceled before, the task is accepted and ends
+                                canceled inside the call (see cancel.h) */
 } execq_task_options;
 #define EXECQ_TASK_OPTIONS_INIT                                                                                      \
     {                                                                                                                \

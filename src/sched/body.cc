@@ -6,6 +6,7 @@
 #include "sched/executor.h"
 #include "sched/failure.h"
 #include "sched/worker.h"
+#include "task/cancel_calls.h"
 
 namespace execq::core {
 
@@ -15,16 +16,18 @@ namespace {
 // a task may run a loop of its own, whose bodies wait for other tasks in place.
 class BodyScope {
 public:
-    explicit BodyScope(const Node& node) : node_(node), frame_(worker_frame()), outer_(innermost_)
+    explicit BodyScope(Node& node) : node_(node), frame_(worker_frame()), outer_(innermost_) { innermost_ = this; }
+    ~BodyScope()
     {
-        innermost_ = this;
+        if (has_calls()) [[unlikely]]
+            end_calls(this);
+        innermost_ = outer_;
     }
-    ~BodyScope() { innermost_ = outer_; }
     BodyScope(const BodyScope&) = delete;
     BodyScope& operator=(const BodyScope&) = delete;
 
     static const BodyScope* innermost() { return innermost_; }
-    const Node& node() const { return node_; }
+    Node& node() const { return node_; }
     const BodyScope* outer() const { return outer_; }
     // Nothing that the worker runs is inside of it.
     bool on_top() const { return frame_ == worker_frame(); }
@@ -37,12 +40,24 @@ private:
     }
 
     static inline thread_local constinit const BodyScope* innermost_ = nullptr;
-    const Node& node_;
+    Node& node_;
     const Frame* const frame_;  // the worker's when it began
     const BodyScope* const outer_;
 };
 
 bool body_on_top() { return BodyScope::innermost() != nullptr && BodyScope::innermost()->on_top(); }
+
+// The blocking body that runs on this thread; without a scope: none.
+CalledBody running_body()
+{
+    if (body_on_top()) {
+        const BodyScope* body = BodyScope::innermost();
+        return body->node().async() ? CalledBody{} : CalledBody{body, &body->node(), nullptr};
+    }
+    const Worker* worker = Worker::current();
+    const Frame* frame = worker != nullptr ? worker->top_frame() : nullptr;
+    return frame != nullptr ? CalledBody{frame, frame->node, &worker->executor()} : CalledBody{};
+}
 
 // Ends a task that returned EXECQ_ECANCELED after a request to stop.
 void settle_stopped(Node& node, Error* error, Reference reference)
@@ -73,6 +88,21 @@ bool running_task_is_to_stop()
     const Worker* worker = Worker::current();
     return worker != nullptr && worker->in_task() && worker->executor().stop_requested(worker->top_node());
 }
+
+execq_status on_cancel(execq_cancel_fn fn, void* env, execq_cancel_token* token)
+{
+    const CalledBody body = running_body();
+    if (body.scope == nullptr)
+        return EXECQ_EINVAL;
+    if (!body_on_top())
+        Worker::current()->note_calls();
+    const execq_status status = add_call(body, fn, env, token);
+    if (status == EXECQ_OK && running_task_is_to_stop())
+        call_newest();
+    return status;
+}
+
+execq_status off_cancel(execq_cancel_token token) { return remove_call(running_body().scope, token); }
 
 bool runs_on_this_thread(const Node& node)
 {

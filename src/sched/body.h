@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "execq/cancel.h"
 #include "task/node.h"
 
 struct uv_loop_s;
@@ -15,6 +16,10 @@ namespace execq::core {
 void say_failure(Error* error);
 // True if that task was asked to stop.
 bool running_task_is_to_stop();
+// Has fn(env) called once that task is asked to stop, at once if it was; see execq_on_cancel. EXECQ_EINVAL: none runs that
+// is no start function. The second is execq_off_cancel.
+execq_status on_cancel(execq_cancel_fn fn, void* env, execq_cancel_token* token);
+execq_status off_cancel(execq_cancel_token token);
 // True for each task that the caller is inside of.
 bool runs_on_this_thread(const Node& node);
 // True for a future that is not done before one of these is.

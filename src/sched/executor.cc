@@ -16,6 +16,7 @@
 #include "sched/timekeeper.h"
 #include "task/callbacks.h"
 #include "task/cancel.h"
+#include "task/cancel_calls.h"
 
 namespace execq::core {
 
@@ -245,8 +246,10 @@ void Executor::close(std::int32_t how)
     if (delayed_count_.load(std::memory_order_relaxed) != 0)
         Timekeeper::get().refuse_delayed(delayed_);
     tell_turnstiles(how);
-    if (how == EXECQ_CANCEL)
+    if (how == EXECQ_CANCEL) {
         ask_all_open();
+        tell_calls_of(this);
+    }
 }
 
 // One by one, since a turnstile takes its own mutex, and may ask for turns.

@@ -412,6 +412,10 @@ void Timekeeper::see_to_series(TaskTimer& timer)
     case Turn::Kind::over:
         end(timer);
         break;
+    case Turn::Kind::asked:
+        node.tell_cancel();
+        node.release();
+        break;
     case Turn::Kind::due:
         hand_in(timer, *turn.executor);
         break;
@@ -435,13 +439,14 @@ Timekeeper::Turn Timekeeper::begin_turn(TaskTimer& timer)
     Node& node = *timer.node;
     TaskTimes& times = timer.times;
     const std::int64_t now = now_ns();
+    bool asked = false;
     if (times.limit_ns() <= now) {
         if (node.try_claim_cancel(EXECQ_REASON_DEADLINE))
             return {Turn::Kind::claimed, let_go(timer)};
         times.start_by_ns = TimerWheel::never;
         if (times.end_by_ns <= now) {
             times.end_by_ns = TimerWheel::never;
-            node.request_cancel(EXECQ_REASON_DEADLINE);
+            asked = node.request_cancel(EXECQ_REASON_DEADLINE);
         }
     } else if (timer.executor != nullptr && !timer.executor->open()) {
         if (node.try_claim_cancel(EXECQ_REASON_SHUTDOWN))
@@ -449,7 +454,11 @@ Timekeeper::Turn Timekeeper::begin_turn(TaskTimer& timer)
     }
     const bool rests = timer.executor != nullptr;
     const bool due = rests && times.due_ns <= now;
-    const Turn turn = due ? Turn{Turn::Kind::due, let_go(timer)} : Turn{};
+    Turn turn = due ? Turn{Turn::Kind::due, let_go(timer)} : Turn{};
+    if (asked) {  // it runs, so it does not rest
+        node.retain();
+        turn.kind = Turn::Kind::asked;
+    }
     const std::int64_t next = rests && !due ? std::min(times.due_ns, times.limit_ns()) : times.limit_ns();
     if (next != TimerWheel::never)
         (void)schedule(timer, next);  // by the thread itself

@@ -94,7 +94,7 @@ private:
     void end_delay(TaskTimer& timer, bool handed_in);
     // What is to be done with a series outside the mutex: with `executor` goes what the timer had of it.
     struct Turn {
-        enum class Kind { none, over, claimed, due };
+        enum class Kind { none, over, claimed, asked, due };
         Kind kind = Kind::none;
         Executor* executor = nullptr;
     };

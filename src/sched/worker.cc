@@ -40,6 +40,7 @@ public:
     FrameScope(const FrameScope&) = delete;
     FrameScope& operator=(const FrameScope&) = delete;
 
+    const Frame& frame() const { return frame_; }
     void end()
     {
         worker_.lock_.as_owner(
@@ -51,6 +52,23 @@ private:
     Worker& worker_;
     Frame frame_;
     bool running_ = true;
+};
+
+// The end of a body: its cancel callbacks end with it.
+class CallsScope {
+public:
+    CallsScope(Worker& worker, const FrameScope& scope) : worker_(worker), scope_(scope) {}
+    ~CallsScope()
+    {
+        if ((worker_.left_ & Worker::calls_left) != 0) [[unlikely]]
+            worker_.end_frame_calls(scope_.frame());
+    }
+    CallsScope(const CallsScope&) = delete;
+    CallsScope& operator=(const CallsScope&) = delete;
+
+private:
+    Worker& worker_;
+    const FrameScope& scope_;
 };
 
 Worker::~Worker()
@@ -156,14 +174,18 @@ void Worker::run_plain(execq_fn fn, void* env)
             }
         }
     }
-    if (code != 0 || failure_said_) [[unlikely]]
+    if (code != 0 || left_ != 0) [[unlikely]]
         end_plain(code, error);
 }
 
-// The end of a plain task that failed, which nobody has a handle of, or that said something. Takes the error.
+// The end of a plain task that failed, which nobody has a handle of, or that left something behind. Takes the error.
 void Worker::end_plain(std::int32_t code, Error* error)
 {
-    if (std::exchange(failure_said_, false)) {
+    if ((left_ & calls_left) != 0) {
+        const WaitScope busy(this);
+        end_frame_calls(plain_frame_);
+    }
+    if ((std::exchange(left_, 0) & failure_left) != 0) {
         if (error == nullptr)
             error = FailureScope::take(code);
         FailureScope::forget();
@@ -181,8 +203,15 @@ void Worker::end_plain(std::int32_t code, Error* error)
 
 void Worker::say_failure(Error* error)
 {
-    failure_said_ = true;
+    left_ |= failure_left;
     set_failure(error);
+}
+
+void Worker::end_frame_calls(const Frame& frame)
+{
+    end_calls(&frame);
+    if (!has_calls())
+        left_ = static_cast<std::uint8_t>(left_ & ~calls_left);
 }
 
 void Worker::run(Node& node, Node::Start start, Reference reference)
@@ -195,6 +224,7 @@ void Worker::run(Node& node, Node::Start start, Reference reference)
     {
         FrameScope frame(*this, node, plain);
         try {
+            const CallsScope calls(*this, frame);
             const FailureScope failure;
             const ContextScope context(node.context());
             code = context.status();
@@ -207,15 +237,17 @@ void Worker::run(Node& node, Node::Start start, Reference reference)
             error = Error::make(code, exception.what());
         } catch (...) {
             if (is_thread_exit()) {  // this task and those around it fail, the thread goes
-                node.drop_env();
+                drop_env(node, frame);
                 frame.end();
                 node.settle_code(EXECQ_EEXITED, reference);
                 throw;
             }
             code = EXECQ_EEXCEPTION;
         }
-        if (!plain)
+        if (!plain && node.extended()) [[unlikely]] {
+            const CallsScope calls(*this, frame);  // of a drop
             goes_on = node.end_run(code, value);
+        }
     }
     if (plain && code == 0) [[likely]]
         node.free_alone();
@@ -227,13 +259,20 @@ void Worker::run(Node& node, Node::Start start, Reference reference)
         settle_failed(node, code, error, executor_.stop_requested(&node), reference);
 }
 
+// A drop that runs before the frame ends may have callbacks, too.
+void Worker::drop_env(Node& node, const FrameScope& frame)
+{
+    const CallsScope calls(*this, frame);
+    node.drop_env();
+}
+
 void Worker::go_on(Node& node)
 {
     if (Timekeeper::get().rest(node, executor_))
         return;
     {
         const FrameScope frame(*this, node, false);
-        node.drop_env();
+        drop_env(node, frame);
     }
     node.settle_canceled(Reference::give);
 }

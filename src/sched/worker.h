@@ -20,11 +20,13 @@
 #include "sched/class_inboxes.h"
 #include "sched/item.h"
 #include "sched/task_deque.h"
+#include "task/cancel_calls.h"
 #include "task/node.h"
 
 namespace execq::core {
 
 class Executor;
+class FrameScope;
 class LoopPlace;
 class ThreadLoop;
 
@@ -178,6 +180,8 @@ public:
     void run_plain(execq_fn fn, void* env);
     // What execq_fail says of the running task.
     void say_failure(Error* error);
+    // The running task has cancel callbacks.
+    void note_calls() { left_ |= calls_left; }
     bool is_running(const Node& node) const;
     Node* top_node() const;
     const Frame* top_frame() const { return top_.load(std::memory_order_relaxed); }
@@ -277,6 +281,7 @@ public:
 
 private:
     friend class FrameScope;
+    friend class CallsScope;
 
     template <class ForEach>
     static auto locks_of(const ForEach& for_each)
@@ -286,8 +291,10 @@ private:
 
     // The end of a run of a series that goes on, unless something has ended it meanwhile; takes the caller's reference.
     void go_on(Node& node);
+    void drop_env(Node& node, const FrameScope& frame);
     static void* thread_main(void* argument);
     void end_plain(std::int32_t code, Error* error);
+    void end_frame_calls(const Frame& frame);
     void work();
     void note_stack();
     void name_thread() const;
@@ -301,8 +308,10 @@ private:
     const std::byte* stack_bottom_ = nullptr;  // the lowest usable address; set by the thread itself
     // Written by the worker's thread; others look while paused.
     std::atomic<Frame*> top_{nullptr};
-    bool failure_said_ = false;  // since a plain task began
-    Frame plain_frame_;          // of a plain task; it needs no lock to end, as it never goes away
+    // What bodies have left behind: for a plain task a failure that was said since it began, and the callbacks of any.
+    static constexpr std::uint8_t failure_left = 1, calls_left = 2;
+    std::uint8_t left_ = 0;
+    Frame plain_frame_;  // of a plain task; it needs no lock to end, as it never goes away
     // Guarded by lock_. Apart from what the thread writes for each task: others look at the number of these.
     alignas(64) Own own_;
     Batch batch_;

@@ -51,9 +51,9 @@ void call_done(execq_done_fn done, Node& node, void* env)
     call_under(node.context(), "done", [&] { done(future_of(&node), env); });
 }
 
-void call_cancel(execq_cancel_fn cancel, Node& node, void* env)
+void call_cancel(execq_cancel_fn cancel, Context* context, void* env)
 {
-    call_under(node.context(), "cancel", [&] { cancel(env); });
+    call_under(context, "cancel", [&] { cancel(env); });
 }
 
 void call_unobserved(execq_unobserved_fn fn, const execq_error* error, const char* name, void* env)

@@ -35,7 +35,7 @@ void run_queued();
 // active in done and cancel callbacks, and the empty one in drops, which may run on any thread.
 void call_drop(execq_drop_fn drop, void* env);
 void call_done(execq_done_fn done, Node& node, void* env);
-void call_cancel(execq_cancel_fn cancel, Node& node, void* env);
+void call_cancel(execq_cancel_fn cancel, Context* context, void* env);
 void call_unobserved(execq_unobserved_fn fn, const execq_error* error, const char* name, void* env);
 
 }  // namespace execq::core

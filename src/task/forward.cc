@@ -133,6 +133,8 @@ void Node::pass_cancel()
             return;
         if ((node->state_.load(std::memory_order_acquire) & hooked_flag) != 0)
             node->send_cancel_callback();
+        else
+            tell_calls(*node);
     }
 }
 

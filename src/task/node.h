@@ -41,6 +41,7 @@
 #include "execq/promise.h"
 #include "execq/task.h"
 #include "execq/types.h"
+#include "task/cancel_calls.h"
 #include "task/context.h"
 #include "task/error.h"
 #include "task/membership.h"
@@ -131,6 +132,7 @@ public:
         return static_cast<std::uint16_t>(state_.load(std::memory_order_relaxed) >> executor_shift);
     }
     const char* name() const;  // "" if none; lives as long as the node
+    bool extended() const { return (state_.load(std::memory_order_relaxed) & extended_flag) != 0; }
     bool named() const { return extended() && name()[0] != '\0'; }
     // Active in its body and its callbacks; null: the empty one.
     Context* context() const { return extended() ? extension().context.get() : nullptr; }
@@ -288,12 +290,17 @@ public:
     // Has cancel(env) called once if cancellation is, or was, asked for while the promise is open. EXECQ_OK,
     // EXECQ_EALREADY (completed, or there is one), EXECQ_ENOMEM; takes env over only where it answers EXECQ_OK.
     execq_status hook_cancel(execq_cancel_fn cancel, void* cancel_env, execq_drop_fn drop);
-    // Any thread with a reference, after request_cancel(): hands the cancel callback to where it runs.
+    // Any thread with a reference, after request_cancel(): hands the cancel callback of a promise to where it runs, and calls
+    // those of a body.
     void tell_cancel()
     {
-        constexpr std::uint64_t both = hooked_flag | cancel_flag;
-        if ((state_.load(std::memory_order_acquire) & both) == both)
+        const std::uint64_t word = state_.load(std::memory_order_acquire);
+        if ((word & cancel_flag) == 0)
+            return;
+        if ((word & hooked_flag) != 0)
             pass_cancel();
+        else
+            tell_calls(*this);
     }
     // The end of a cancel callback's record on its way: calls it if it is wanted and the promise still open.
     void end_cancel_callback(HeapRegistration& record, bool wanted);
@@ -392,7 +399,6 @@ private:
     {
         return static_cast<std::int32_t>(static_cast<std::uint32_t>(outcome >> 1));
     }
-    bool extended() const { return (state_.load(std::memory_order_relaxed) & extended_flag) != 0; }
     Extension& extension() const;
     PromisePart& promise() const;
     bool begin_completion();

@@ -312,7 +312,7 @@ void Node::end_cancel_callback(HeapRegistration& record, bool wanted)
     std::uintptr_t seen = address | posted;
     if (wanted &&
         slot.compare_exchange_strong(seen, address | running, std::memory_order_acq_rel, std::memory_order_relaxed))
-        call_cancel(as_cancel(record.done), *this, record.env);
+        call_cancel(as_cancel(record.done), context(), record.env);
 }
 
 void Node::close_cancel_slot()

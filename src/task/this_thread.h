@@ -15,6 +15,7 @@ class Context;
 class Error;
 class LoopPort;
 class Worker;
+struct CancelCall;
 struct Registration;
 struct TaskLink;
 struct VarChange;
@@ -60,6 +61,7 @@ struct ThisThread {
     std::uint64_t served = 0;            // sched/worker: the serial of the executor that it works, or has worked, for
     Worker* worker = nullptr;            // sched/worker: the one whose thread this is
     Error* failure = nullptr;            // sched/failure: what the running task said, owned by its scope
+    CancelCall* calls = nullptr;         // task/cancel_calls: of the bodies that this thread runs, newest first
     LoopPort* working_port = nullptr;    // flow/loop_port: whose batch of callbacks runs
 };
 

@@ -136,6 +136,7 @@ uint64_t helper_sizeof(const char *type)
         {"execq_stats", sizeof(execq_stats)},
         {"execq_queue_options", sizeof(execq_queue_options)},
         {"execq_group_options", sizeof(execq_group_options)},
+        {"execq_cancel_source_options", sizeof(execq_cancel_source_options)},
         {"execq_var_options", sizeof(execq_var_options)},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {

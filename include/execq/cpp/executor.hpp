@@ -66,6 +66,7 @@ struct task_options {
     execq_queue* queue = nullptr;             // goes through it; queue.hpp does so by itself
     std::uint64_t key = 0;                    // shares its turns there
     const execq::context* context = nullptr;  // active in the task; null: what is active in the caller
+    execq_cancel_source* cancel = nullptr;    // cancels it; see cancel.hpp
 };
 
 // From where the period of submit_periodic() is counted: from when the run before was due, or from when it ended.
@@ -192,6 +193,7 @@ inline execq_task_options c_options(const task_options& chosen, execq_drop_fn dr
     options.flags = chosen.no_wait ? EXECQ_TASK_NO_WAIT : 0;
     options.queue = chosen.queue;
     options.key = chosen.key;
+    options.cancel_source = chosen.cancel;
     options.context = chosen.context != nullptr ? chosen.context->native() : nullptr;
     return options;
 }

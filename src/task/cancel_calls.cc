@@ -1,0 +1,196 @@
+#include "task/cancel_calls.h"
+
+#include <array>
+#include <atomic>
+#include <new>
+
+#include "base/annotations.h"
+#include "base/futex.h"
+#include "base/immortal.h"
+#include "base/links.h"
+#include "base/thread_waits.h"
+#include "task/callbacks.h"
+#include "task/node.h"
+#include "task/this_thread.h"
+
+namespace execq::core {
+
+// A callback, from its registration to the end of its body, or until it is taken back.
+struct CancelCall : Hook {
+    enum Stage : std::uint32_t { waits, runs, awaited, over };
+
+    CancelCall(const CalledBody& owner, execq_cancel_fn given, void* given_env, execq_cancel_token number)
+        : body(owner), fn(given), env(given_env), token(number)
+    {}
+
+    const CalledBody body;
+    const execq_cancel_fn fn;
+    void* const env;
+    const execq_cancel_token token;
+    CancelCall* older = nullptr;  // of the same thread, which alone looks
+    // Leaves `waits` together with the lot, under its mutex. Awaited: the body's thread sleeps until it is over.
+    std::atomic<std::uint32_t> stage{waits};
+};
+
+namespace {
+
+struct alignas(64) Bucket {
+    Mutex mutex;
+    HookList<CancelCall> calls EXECQ_GUARDED_BY(mutex);
+};
+
+std::array<Bucket, 64>& lot()
+{
+    static Immortal<std::array<Bucket, 64>> buckets;
+    return *buckets;
+}
+
+Bucket& bucket_of(const void* address)
+{
+    return lot()[(reinterpret_cast<std::uintptr_t>(address) >> 6) % lot().size()];
+}
+
+Bucket& bucket_of(const CancelCall& call)
+{
+    return bucket_of(call.body.node != nullptr ? call.body.node : call.body.scope);
+}
+
+// By who took it out of the lot. Once it is over, it may be gone.
+void run(CancelCall& call)
+{
+    const CallbackScope callbacks;  // what the callback completes is told after it, and does not keep the body
+    struct End {
+        CancelCall& call;
+        ~End()
+        {
+            if (call.stage.exchange(CancelCall::over, std::memory_order_acq_rel) == CancelCall::awaited)
+                futex_wake_all(&call.stage);
+        }
+    };
+    const End end{call};
+    const InsideCall inside(call.token);
+    call_cancel(call.fn, call.body.node != nullptr ? call.body.node->context() : nullptr, call.env);
+}
+
+// The oldest that matches; null: none.
+template <class Matches>
+CancelCall* take(Bucket& bucket, const Matches& matches)
+{
+    CancelCall* found = nullptr;
+    const MutexLock lock(bucket.mutex);
+    bucket.calls.for_each([&](CancelCall& call) {
+        if (found == nullptr && matches(call))
+            found = &call;
+    });
+    if (found != nullptr) {
+        bucket.calls.remove(*found);
+        found->stage.store(CancelCall::runs, std::memory_order_relaxed);
+    }
+    return found;
+}
+
+// False: it was called, or is being called.
+bool take_back(CancelCall& call)
+{
+    Bucket& bucket = bucket_of(call);
+    const MutexLock lock(bucket.mutex);
+    if (call.stage.load(std::memory_order_relaxed) != CancelCall::waits)
+        return false;
+    bucket.calls.remove(call);
+    return true;
+}
+
+void await_end(CancelCall& call)
+{
+    for (;;) {
+        std::uint32_t stage = call.stage.load(std::memory_order_acquire);
+        if (stage == CancelCall::over)
+            return;
+        if (stage == CancelCall::runs &&
+            !call.stage.compare_exchange_strong(stage, CancelCall::awaited, std::memory_order_acq_rel,
+                                                std::memory_order_acquire))
+            continue;
+        const ThreadWaits::Scope waits;
+        futex_wait(&call.stage, CancelCall::awaited, Deadline::after(-1));
+    }
+}
+
+}  // namespace
+
+execq_cancel_token next_cancel_token()
+{
+    static std::atomic<execq_cancel_token> last{0};
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+execq_status add_call(const CalledBody& body, execq_cancel_fn fn, void* env, execq_cancel_token* token)
+{
+    auto* call = new (std::nothrow) CancelCall(body, fn, env, next_cancel_token());
+    if (call == nullptr)
+        return EXECQ_ENOMEM;
+    if (token != nullptr)
+        *token = call->token;  // before anybody can call it
+    call->older = this_thread.calls;
+    this_thread.calls = call;
+    Bucket& bucket = bucket_of(*call);
+    const MutexLock lock(bucket.mutex);
+    bucket.calls.push_back(*call);
+    return EXECQ_OK;
+}
+
+void call_newest()
+{
+    CancelCall* own = this_thread.calls;
+    if (CancelCall* call = take(bucket_of(*own), [own](const CancelCall& one) { return &one == own; }))
+        run(*call);
+}
+
+execq_status remove_call(const void* scope, execq_cancel_token token)
+{
+    if (InsideCall::of(token))
+        return EXECQ_EALREADY;
+    CancelCall** at = &this_thread.calls;
+    while (*at != nullptr && (*at)->token != token)
+        at = &(*at)->older;
+    CancelCall* call = *at;
+    if (call == nullptr || call->body.scope != scope)
+        return EXECQ_EINVAL;
+    const bool unused = take_back(*call);
+    if (!unused)
+        await_end(*call);
+    *at = call->older;
+    delete call;
+    return unused ? EXECQ_OK : EXECQ_EALREADY;
+}
+
+void end_calls(const void* scope)
+{
+    while (CancelCall* call = this_thread.calls) {
+        if (call->body.scope != scope)
+            return;
+        if (!take_back(*call))
+            await_end(*call);
+        this_thread.calls = call->older;
+        delete call;
+    }
+}
+
+bool has_calls() { return this_thread.calls != nullptr; }
+
+void tell_calls(Node& node)
+{
+    Bucket& bucket = bucket_of(&node);
+    while (CancelCall* call = take(bucket, [&node](const CancelCall& one) { return one.body.node == &node; }))
+        run(*call);
+}
+
+void tell_calls_of(const void* executor)
+{
+    for (Bucket& bucket : lot()) {
+        while (CancelCall* call =
+                   take(bucket, [executor](const CancelCall& one) { return one.body.executor == executor; }))
+            run(*call);
+    }
+}
+
+}  // namespace execq::core
