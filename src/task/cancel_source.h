@@ -65,7 +65,7 @@ private:
     bool try_retain_use();
     void drop_use() noexcept;
     void leave(Membership& member) EXECQ_REQUIRES(mutex_);
-    static void link_done(execq_future* future, void* link);
+    static void link_done(execq_future* future, void* env);
 
     CancelSource* const parent_;  // with a use
     Mutex mutex_;
