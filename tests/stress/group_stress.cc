@@ -36,6 +36,7 @@ struct Totals {
     std::atomic<std::size_t> groups{0};
     std::atomic<std::size_t> worker_joins{0};
     std::atomic<std::size_t> deadlocks{0};
+    std::atomic<std::size_t> given_up{0};
     std::atomic<std::size_t> past_deadline{0};
 } totals;
 
@@ -64,7 +65,7 @@ struct Scope {
     execq_group* group = nullptr;
     bool keeps_going = false;
     bool may_be_late = false;  // it or an outer one has a deadline
-    bool given_up = false;     // without a join: the outer one gets the outcome
+    bool given_up = false;     // without a join: the outer one gets the outcome; under the mutex
     std::uint32_t limit = 0;
     std::atomic<std::uint32_t> in_flight{0};
     std::mutex mutex;
@@ -128,9 +129,10 @@ Findings verify(Scope& scope)
     for (const auto& inner : scope.inner) {
         const Findings below = verify(*inner);
         findings.failed = findings.failed || (inner->given_up && below.failed);
-        // What is inside of a canceled one was canceled, even with nothing in it.
         findings.canceled = findings.canceled || (inner->given_up && below.canceled);
     }
+    if (scope.given_up)
+        return findings;  // the group may be gone
     const std::int32_t reason = execq_group_cancel_reason(scope.group);
     CHECK(!findings.canceled || reason != EXECQ_REASON_NONE);
     CHECK(!findings.failed || scope.keeps_going || reason != EXECQ_REASON_NONE);
@@ -177,6 +179,17 @@ void make_scope(Scope& scope, Random& random)
     totals.groups += status == EXECQ_OK ? 1 : 0;
 }
 
+// From here on its children alone have references, and who meddles keeps away. Its outcome goes to the outer one.
+void give_up(Scope& scope)
+{
+    ++totals.given_up;
+    {
+        const std::lock_guard lock(scope.mutex);
+        scope.given_up = true;
+    }
+    execq_group_release(scope.group);
+}
+
 void join_inner(Scope& scope, Random& random)
 {
     if (random() % 4 == 0) {
@@ -188,13 +201,11 @@ void join_inner(Scope& scope, Random& random)
     ++totals.worker_joins;
     if (status == EXECQ_EDEADLK) {
         ++totals.deadlocks;
-        scope.given_up = true;
-        return;
+        return give_up(scope);
     }
     verify_joined(scope, status);
 }
 
-// The handle lives as long as the tree where the group is joined; one that is given up is kept by its verifier's reference.
 void nest(Child& child, Random& random)
 {
     auto made = std::make_unique<Scope>(child.scope.tree, &child.scope, child.scope.depth + 1);
@@ -209,7 +220,10 @@ void nest(Child& child, Random& random)
     submit_some(scope, random, 6);
     if (random() % 8 == 0)
         (void)execq_group_cancel(scope.group);
-    join_inner(scope, random);
+    if (random() % 4 == 0)
+        give_up(scope);
+    else
+        join_inner(scope, random);
 }
 
 void cancel_some_group(Child& child, Random& random)
@@ -288,7 +302,13 @@ void start(execq_promise* promise, uv_loop_t*, void* env)
         CHECK(execq_submit(helper, complete, env, nullptr) == EXECQ_OK);
 }
 
-void drop(void* env) { CHECK(static_cast<Child*>(env)->drops.fetch_add(1) == 0); }
+// The child's reference to its group: it may be the last one.
+void drop(void* env)
+{
+    auto& child = *static_cast<Child*>(env);
+    CHECK(child.drops.fetch_add(1) == 0);
+    execq_group_release(child.scope.group);
+}
 
 // ---- submitting ----
 
@@ -343,6 +363,7 @@ void submit_child(Scope& scope, Random& random)
             scope.tree.doomed && random() % 2 == 0 ? hour : static_cast<std::int64_t>(random() % 300) * us;
     if (random() % 32 == 0)
         options.priority = EXECQ_PRIORITY_HIGH;
+    execq_group_retain(scope.group);
     execq_future* future = nullptr;
     const execq_status status = hand_in(*child, options, random(), &future);
     // Only a member knows that nobody has joined it: who is outside may find it finished by a join.
@@ -361,7 +382,7 @@ void submit_some(Scope& scope, Random& random, unsigned most)
 
 // ---- from outside ----
 
-// Any scope that is there already; its handle lives as long as the tree.
+// Any scope that is there already.
 Scope& some_scope(Scope& root, Random& random)
 {
     Scope* scope = &root;
@@ -372,6 +393,13 @@ Scope& some_scope(Scope& root, Random& random)
         scope = scope->inner[random() % scope->inner.size()].get();
     }
     return *scope;
+}
+
+void cancel_scope(Scope& scope)
+{
+    const std::lock_guard lock(scope.mutex);  // or it may be given up meanwhile
+    if (!scope.given_up)
+        (void)execq_group_cancel(scope.group);
 }
 
 void cancel_some_child(Scope& scope, Random& random)
@@ -394,7 +422,7 @@ void meddle(Tree& tree, Random random)
         spin(random() % 4000);
         const unsigned what = random() % 8;
         if (what == 0)
-            (void)execq_group_cancel(some_scope(*tree.root, random).group);
+            cancel_scope(some_scope(*tree.root, random));
         else if (what < 6)
             cancel_some_child(some_scope(*tree.root, random), random);
         else
@@ -441,7 +469,8 @@ std::size_t take_down(Scope& scope)
     }
     for (const auto& inner : scope.inner)
         n += take_down(*inner);
-    execq_group_release(scope.group);
+    if (!scope.given_up)
+        execq_group_release(scope.group);
     return n;
 }
 
@@ -507,12 +536,13 @@ int main()
     execq_cq_release(cq);
     CHECK(unobserved == 0);
     CHECK(totals.succeeded + totals.failed + totals.canceled + totals.stopped + totals.refused == n);
-    CHECK(totals.worker_joins != 0 && totals.past_deadline != 0 && totals.stopped != 0 && totals.refused != 0);
+    CHECK(totals.worker_joins != 0 && totals.past_deadline != 0 && totals.stopped != 0 && totals.refused != 0 &&
+          totals.given_up != 0);
     std::printf(
         "%zu children in %zu groups of %u trees: %zu succeeded, %zu failed, %zu were canceled, %zu stopped, %zu refused\n"
-        "%zu joins by workers, %zu of them deadlocks; %zu deadlines\n",
+        "%zu joins by workers, %zu of them deadlocks; %zu given up; %zu deadlines\n",
         n, totals.groups.load(), seed - 1, totals.succeeded.load(), totals.failed.load(), totals.canceled.load(),
         totals.stopped.load(), totals.refused.load(), totals.worker_joins.load(), totals.deadlocks.load(),
-        totals.past_deadline.load());
+        totals.given_up.load(), totals.past_deadline.load());
     return 0;
 }
