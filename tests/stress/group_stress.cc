@@ -129,7 +129,7 @@ Findings verify(Scope& scope)
     for (const auto& inner : scope.inner) {
         const Findings below = verify(*inner);
         findings.failed = findings.failed || (inner->given_up && below.failed);
-        findings.canceled = findings.canceled || (inner->given_up && below.canceled);
+        findings.canceled = findings.canceled || (inner->given_up && below.canceled && !below.failed);  // one outcome
     }
     if (scope.given_up)
         return findings;  // the group may be gone
