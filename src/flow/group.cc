@@ -260,9 +260,10 @@ void Group::carry_out(Rest& rest)
             if (member == nullptr)
                 break;
             rest.to_tell.remove(*member);
-            if (!member->enrolled)
-                continue;  // accepted() tells it
             node = &member->node;
+            // accepted() tells it; but what runs was accepted, and may look for it as soon as we return.
+            if (!member->enrolled && node->phase() == Phase::pending)
+                continue;
             node->retain();
             reason = static_cast<Group&>(member->scope).reason_;
         }

@@ -423,7 +423,7 @@ inline void Executor::note_found(Worker& worker)
 Item Executor::find_beside_loop(Worker& worker)
 {
     const Item item = find_task(worker);
-    if (item && (item.plain() || !item.node().async()))
+    if (item && (!item.is_node() || !item.node().async()))
         worker.count_loop_delay();
     return item;
 }
@@ -607,7 +607,11 @@ void Executor::run_in_place(Worker& worker, Node& node)
     } else if (start_waiting(node)) {
         const HintPause pause(worker);
         worker.count_run_in_place();
-        worker.run(node, Node::Start::won, Reference::keep);
+        // Its queue goes on to hold the executor's reference.
+        const bool preset = node.preset();
+        if (preset)
+            node.retain();
+        worker.run(node, Node::Start::won, preset ? Reference::give : Reference::keep);
     }
 }
 

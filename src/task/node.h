@@ -155,6 +155,9 @@ public:
 
     std::int32_t priority() const { return extended() ? extension().priority : EXECQ_PRIORITY_NORMAL; }
 
+    // Has a completion that was registered before the task was published: it takes the reference of the one who settles.
+    bool preset() const { return (state_.load(std::memory_order_relaxed) & preset_flag) != 0; }
+
     // ---- before the task is published (its maker only) ----
     // Registers a completion with a port, for which the caller has counted a use: in the room inside, or in a record,
     // which the caller has to list and, with the node, to free if the node is not accepted. Null: no memory.
