@@ -423,7 +423,7 @@ inline void Executor::note_found(Worker& worker)
 Item Executor::find_beside_loop(Worker& worker)
 {
     const Item item = find_task(worker);
-    if (item && (item.plain() || !item.node().async()))
+    if (item && !(item.is_node() && item.node().async()))
         worker.count_loop_delay();
     return item;
 }
