@@ -355,6 +355,28 @@ static void a_blocking_task_beside_open_ones_is_a_delay(void **state)
     pool_end(executor);
 }
 
+/* Their turns are in the worker's queue, not they themselves. */
+static void tasks_of_a_queue_are_delays_too(void **state)
+{
+    (void)state;
+    static struct open o;
+    execq_executor *executor = pool_new(1);
+    execq_queue *queue = NULL;
+    assert_status(execq_queue_new(executor, NULL, &queue), EXECQ_OK);
+    execq_future *future = spawn_open(executor, &o);
+    execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
+    options.queue = queue;
+    for (int i = 0; i < 3; i++) {
+        execq_future *queued = NULL;
+        assert_status(execq_submit_with(executor, &options, do_nothing, NULL, &queued), EXECQ_OK);
+        finish(queued);
+    }
+    assert_int_equal(stats_once_idle(executor).loop_delays, 3);
+    complete(&o, future);
+    execq_queue_release(queue);
+    pool_end(executor);
+}
+
 /* ---- how late loops are run ---- */
 
 static int32_t work_for(void *env, void **result)
@@ -416,6 +438,7 @@ int main(void)
         cmocka_unit_test(an_executor_sleeps_after_its_asynchronous_tasks),
         cmocka_unit_test(what_waits_for_a_loop_is_told_apart),
         cmocka_unit_test(a_blocking_task_beside_open_ones_is_a_delay),
+        cmocka_unit_test(tasks_of_a_queue_are_delays_too),
         cmocka_unit_test(a_task_that_blocks_beside_a_loop_makes_it_late),
         cmocka_unit_test(an_idle_loop_is_not_late),
     };
