@@ -84,6 +84,7 @@ struct Tree {
 struct Findings {
     bool failed = false;
     bool canceled = false;
+    bool may_be_late = false;  // a deadline may be the reason
 };
 
 void verify_future(const Child& child, bool ran)
@@ -124,11 +125,13 @@ Findings verify(Scope& scope)
     Findings findings;
     const std::lock_guard lock(scope.mutex);
     CHECK(scope.in_flight == 0);
+    findings.may_be_late = scope.may_be_late;
     for (const auto& child : scope.children)
         verify_child(*child, findings);
     for (const auto& inner : scope.inner) {
         const Findings below = verify(*inner);
         findings.failed = findings.failed || (inner->given_up && below.failed);
+        findings.may_be_late = findings.may_be_late || (inner->given_up && below.may_be_late);
         findings.canceled = findings.canceled || (inner->given_up && below.canceled && !below.failed);  // one outcome
     }
     if (scope.given_up)
@@ -136,7 +139,7 @@ Findings verify(Scope& scope)
     const std::int32_t reason = execq_group_cancel_reason(scope.group);
     CHECK(!findings.canceled || reason != EXECQ_REASON_NONE);
     CHECK(!findings.failed || scope.keeps_going || reason != EXECQ_REASON_NONE);
-    CHECK(reason != EXECQ_REASON_DEADLINE || scope.may_be_late);
+    CHECK(reason != EXECQ_REASON_DEADLINE || findings.may_be_late);
     findings.canceled = reason != EXECQ_REASON_NONE;
     return findings;
 }
