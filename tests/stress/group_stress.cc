@@ -84,6 +84,7 @@ struct Tree {
 struct Findings {
     bool failed = false;
     bool canceled = false;
+    bool may_be_late = false;  // a deadline may be the reason
 };
 
 void verify_future(const Child& child, bool ran)
@@ -124,11 +125,13 @@ Findings verify(Scope& scope)
     Findings findings;
     const std::lock_guard lock(scope.mutex);
     CHECK(scope.in_flight == 0);
+    findings.may_be_late = scope.may_be_late;
     for (const auto& child : scope.children)
         verify_child(*child, findings);
     for (const auto& inner : scope.inner) {
         const Findings below = verify(*inner);
         findings.failed = findings.failed || (inner->given_up && below.failed);
+        findings.may_be_late = findings.may_be_late || (inner->given_up && below.may_be_late);
         findings.canceled = findings.canceled || (inner->given_up && below.canceled && !below.failed);  // one outcome
     }
     if (scope.given_up)
@@ -136,7 +139,7 @@ Findings verify(Scope& scope)
     const std::int32_t reason = execq_group_cancel_reason(scope.group);
     CHECK(!findings.canceled || reason != EXECQ_REASON_NONE);
     CHECK(!findings.failed || scope.keeps_going || reason != EXECQ_REASON_NONE);
-    CHECK(reason != EXECQ_REASON_DEADLINE || scope.may_be_late);
+    CHECK(reason != EXECQ_REASON_DEADLINE || findings.may_be_late);
     findings.canceled = reason != EXECQ_REASON_NONE;
     return findings;
 }
@@ -233,7 +236,8 @@ void cancel_some_group(Child& child, Random& random)
         scope = scope->outer;
     const execq_status status = execq_group_cancel(scope->group);
     CHECK(status == EXECQ_OK || status == EXECQ_EALREADY);
-    CHECK(execq_cancel_requested() == 1);
+    if (status == EXECQ_OK && scope == &child.scope)  // otherwise another thread may just be at it
+        CHECK(execq_cancel_requested() == 1);
     CHECK(execq_group_cancel_reason(scope->group) != EXECQ_REASON_NONE);
     CHECK(execq_group_submit(
               scope->group, executor, nullptr, [](void*, void**) { return std::int32_t{0}; }, nullptr, nullptr) ==
@@ -358,7 +362,7 @@ void submit_child(Scope& scope, Random& random)
     execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
     options.drop = drop;
     options.group = scope.group;
-    if (random() % 16 == 0)
+    if (scope.limit == 0 && random() % 16 == 0)  // what is delayed and goes through a queue is not tested here
         options.delay_ns =
             scope.tree.doomed && random() % 2 == 0 ? hour : static_cast<std::int64_t>(random() % 300) * us;
     if (random() % 32 == 0)
