@@ -265,7 +265,7 @@ std::int32_t act(Child& child)
         return random() % 32 == 0 ? 9 : 0;
     case Kind::cancel:
         cancel_some_group(child, random);
-        return random() % 2 == 0 ? EXECQ_ECANCELED : 0;
+        return random() % 2 == 0 && execq_cancel_requested() != 0 ? EXECQ_ECANCELED : 0;
     default:
         return 0;
     }
