@@ -58,8 +58,11 @@ public:
             return;
         enlisted_ = false;
         TaskTimer& timer = *node.task_timer();
-        if (delayed_)
+        if (delayed_) {
             timer.executor = executor;
+            if (Turnstile* turnstile = node.turnstile())
+                (void)turnstile->try_retain_use();  // the timekeeper hands the task in there; it is a member until then
+        }
         if (late_)
             Timekeeper::get().cancel_late(timer);
         else

@@ -284,7 +284,8 @@ execq_status Queue::hand_in(Node* const* nodes, std::size_t n) noexcept
         return EXECQ_ECLOSED;
     for (std::size_t i = 0; i < n; ++i) {
         Membership& member = member_of(*nodes[i]);
-        if (member.stage != apart) {  // alone: it was not due until now, and was canceled meanwhile; its timer still has it
+        if (member.stage !=
+            apart) {  // alone: it was not due until now, and was canceled meanwhile; its timer still has it
             nodes[i]->release();
             return EXECQ_OK;
         }

@@ -209,6 +209,7 @@ void Timekeeper::end(Timer& timer)
     Node& node = *timer.node;
     TaskTimer* task = node.task_timer();
     Executor* executor = task != nullptr ? task->executor : nullptr;
+    Turnstile* turnstile = executor != nullptr ? node.turnstile() : nullptr;
     if (task == nullptr)
         free_sleep(timer);
     node.release();
@@ -216,6 +217,8 @@ void Timekeeper::end(Timer& timer)
         node.release();
         executor->delay_ended();
     }
+    if (turnstile != nullptr)
+        turnstile->drop_use();
 }
 
 bool Timekeeper::schedule(Timer& timer, std::int64_t at_ns)
@@ -373,6 +376,7 @@ void Timekeeper::see_to_task(TaskTimer& timer)
 void Timekeeper::end_delay(TaskTimer& timer, bool handed_in)
 {
     Executor* executor = nullptr;
+    Turnstile* turnstile = timer.node->turnstile();
     {
         const MutexLock lock(mutex_);
         executor = let_go(timer);
@@ -380,6 +384,8 @@ void Timekeeper::end_delay(TaskTimer& timer, bool handed_in)
     if (!handed_in)
         timer.node->release();
     executor->delay_ended();
+    if (turnstile != nullptr)
+        turnstile->drop_use();
 }
 
 // Gives a timer back that the thread held.

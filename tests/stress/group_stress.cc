@@ -362,7 +362,7 @@ void submit_child(Scope& scope, Random& random)
     execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
     options.drop = drop;
     options.group = scope.group;
-    if (scope.limit == 0 && random() % 16 == 0)  // what is delayed and goes through a queue is not tested here
+    if (random() % 16 == 0)
         options.delay_ns =
             scope.tree.doomed && random() % 2 == 0 ? hour : static_cast<std::int64_t>(random() % 300) * us;
     if (random() % 32 == 0)
