@@ -262,7 +262,7 @@ void Group::carry_out(Rest& rest)
             rest.to_tell.remove(*member);
             node = &member->node;
             // accepted() tells it; but what runs was accepted, and may look for it as soon as we return.
-            if (!member->enrolled && node->phase() == Phase::pending)
+            if (!member->enrolled && node->phase() != Phase::running)
                 continue;
             node->retain();
             reason = static_cast<Group&>(member->scope).reason_;

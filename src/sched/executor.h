@@ -89,7 +89,7 @@ public:
     execq_status hand_in(Node& node) noexcept;
     // A turn of a turnstile, with a use of it. Closed or not: EXECQ_OK, EXECQ_ENOMEM, EXECQ_EAGAIN.
     execq_status submit_turn(Turnstile& turnstile) noexcept;
-    // Until it is removed, which needs no lock of the turnstile's, the turnstile is told of closes, this one included if there was one.
+    // Until it is removed, which needs no lock of the turnstile's, the turnstile is told of closes, also of one that was.
     void add_turnstile(Turnstile& turnstile);
     void remove_turnstile(Turnstile& turnstile);
     // Whether tasks made for this copy of libuv (null: unknown) can run on workers' loops.

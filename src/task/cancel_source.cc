@@ -141,7 +141,8 @@ void CancelSource::cancel_members()
             members_.remove(*member);
             passed_.push_back(*member);
             member->stage = passed;
-            member->told = member->enrolled;
+            // accepted() tells the others; but what runs was accepted, and may look for it as soon as we return.
+            member->told = member->enrolled || member->node.phase() == Phase::running;
             if (!member->told)
                 continue;
             node = &member->node;
