@@ -605,9 +605,36 @@ static void sources_are_linked(void **state)
     execq_cancel_source_release(last);
 }
 
+static int32_t cancel_own_source(void *env, void **result)
+{
+    (void)result;
+    must(execq_cancel_source_cancel(env) == EXECQ_OK);
+    return execq_cancel_requested() ? EXECQ_ECANCELED : 0;
+}
+
+/* Also where its submission has not returned yet. */
+static void a_task_that_cancels_its_own_source_sees_it_at_once(void **state)
+{
+    (void)state;
+    execq_executor *executor = pool_new(2);
+    for (int i = 0; i < SCALED(2000, 4); i++) {
+        execq_cancel_source *source = source_new(NULL);
+        execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
+        options.cancel_source = source;
+        execq_future *future = NULL;
+        assert_status(execq_submit_with(executor, &options, cancel_own_source, source, &future), EXECQ_OK);
+        assert_status(execq_future_wait(future, -1), EXECQ_OK);
+        assert_int_equal(execq_future_state(future), EXECQ_FUTURE_CANCELED);
+        execq_future_release(future);
+        execq_cancel_source_release(source);
+    }
+    pool_end(executor);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_task_that_cancels_its_own_source_sees_it_at_once),
         cmocka_unit_test(bad_arguments_are_refused),
         cmocka_unit_test(a_cancellation_calls_on_its_own_thread),
         cmocka_unit_test(what_was_taken_back_is_not_called),
