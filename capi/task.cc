@@ -22,7 +22,7 @@ namespace {
 // Flat: the look at the active context and the executor's at the worker are at one thread-local then, found once.
 [[gnu::flatten]] execq_status execq_submit(execq_executor *executor, execq_fn fn, void *env, execq_future **out)
 {
-    if (executor == nullptr || fn == nullptr || core_of(executor)->bounded() || !nothing_to_capture()) [[unlikely]]
+    if (executor == nullptr || fn == nullptr || !core_of(executor)->direct() || !nothing_to_capture()) [[unlikely]]
         return execq_submit_with(executor, nullptr, fn, env, out);
     if (out == nullptr && Item::fits(fn)) [[likely]]
         return core_of(executor)->submit(Item(fn, env));
@@ -43,7 +43,7 @@ execq_status execq_submit_to_loop(execq_executor *executor, const execq_task_opt
                                   execq_loop *loop, execq_done_fn done, void *done_env, execq_drop_fn done_drop)
 {
     if (executor != nullptr && options == nullptr && fn != nullptr && loop != nullptr && done != nullptr &&
-        done_drop == nullptr && !core_of(executor)->bounded() && nothing_to_capture()) [[likely]]
+        done_drop == nullptr && core_of(executor)->direct() && nothing_to_capture()) [[likely]]
         return guarded(
             [=] { return submit_plain_to_loop(*core_of(executor), fn, env, *core_of(loop), done, done_env); });
     TaskSpec spec;

@@ -142,7 +142,7 @@ execq_status submit_node(const Resolved& executor, const Entrance& entrance, con
 
 execq_status submit_alone(const Resolved& executor, const TaskSpec& spec, execq_future** out)
 {
-    if (out == nullptr && spec.plain() && Item::fits(spec.fn) && !executor->bounded())
+    if (out == nullptr && spec.plain() && Item::fits(spec.fn) && executor->direct())
         return executor->submit(Item(spec.fn, spec.env));
     Entrance entrance(*executor, spec, 1, false);
     if (entrance.status() != EXECQ_OK)

@@ -169,6 +169,7 @@ Executor::Executor(const ExecutorSpec& spec, std::uint16_t id)
 {
     if (spec.capacity != 0)
         room_ = new Room(spec.capacity);
+    direct_ = room_ == nullptr;
 }
 
 Executor::~Executor()

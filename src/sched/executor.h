@@ -6,8 +6,8 @@
 // Two counts keep it alive. Handles are the C surface's references: the last one closes (draining). Uses are the
 // handles together, and each thread: the last one frees.
 //
-// executor.cc is its life; schedule.cc is what every task passes through; loop_work.cc is about workers' own loops,
-// reserved.cc about workers that run nothing else, classes.cc about tasks with a priority, spares.cc about threads in the
+// executor.cc is its life; schedule.cc is what every task passes through, submit.cc its way in, sleep.cc what workers do who
+// find none; loop_work.cc is about workers' own loops, reserved.cc about workers that run nothing else, classes.cc about tasks with a priority, spares.cc about threads in the
 // place of those that are blocked; stats.cc tells what all of them do.
 #pragma once
 
@@ -128,6 +128,9 @@ public:
     // Null: unbounded.
     Room* room() const { return room_; }
     bool bounded() const { return room_ != nullptr; }
+    // Whether the short ways are open: nobody but a worker has to see a task that is nothing but a body. Else all submissions
+    // go through flow/submission.h: the seam of what costs nothing where it is not used.
+    bool direct() const { return direct_; }
     std::uint32_t full_policy() const { return full_policy_; }
     // Whether the calling thread may submit.
     bool accepts() const;
@@ -185,6 +188,12 @@ private:
     Executor(const ExecutorSpec& spec, std::uint16_t id);
     ~Executor();
     Mode mode() const { return mode_.load(std::memory_order_acquire); }
+    // The calling thread, if it is a worker of this executor.
+    Worker* own_worker() const
+    {
+        Worker* worker = Worker::current();
+        return worker != nullptr && &worker->executor() == this ? worker : nullptr;
+    }
 
     // ---- life (executor.cc) ----
     enum class Call { any, loop };
@@ -308,7 +317,7 @@ private:
     void count_queued(execq_stats& stats);
     static std::uint32_t state_of(const Worker& worker);
 
-    // ---- scheduling (schedule.cc) ----
+    // ---- the way in (submit.cc) ----
     // What is accepted, from outside, by push(inbox, force).
     template <class Push>
     execq_status submit_by(const Push& push);
@@ -321,6 +330,8 @@ private:
     execq_status push_inside(Worker& worker, Item item) noexcept;
     [[gnu::noinline]] execq_status wake_inside() noexcept;
     bool make_room(Worker& worker);
+
+    // ---- scheduling (schedule.cc) ----
     // What is there to do: nothing, only what others have fetched and not begun, or more.
     enum class Sight { nothing, batches, work };
     Sight look() const;
@@ -349,6 +360,8 @@ private:
     bool watch_others(const Worker& worker);
     bool another_stands_still(const Worker& worker) const;
     Item keep_rest(Worker& worker, const Slot* items, std::uint32_t n);
+
+    // ---- sleeping (sleep.cc) ----
     bool rest(Worker& worker);
     bool spin(Worker& worker);
     enum class Rest { none, aside, nap, sleep };
@@ -386,6 +399,7 @@ private:
     const std::uint32_t shards_;  // a power of two
     const std::unique_ptr<TaskInbox[]> inboxes_;
     Room* room_ = nullptr;  // one reference; set by the constructor
+    bool direct_ = true;    // set by the constructor
     TaskInbox loop_inbox_;  // asynchronous tasks
     // Tasks of the other classes.
     TaskClasses classes_;

@@ -1,4 +1,5 @@
-// The part of the executor that every task passes through: accepting, waking, finding, sleeping.
+// The part of the executor that every task passes through: waking, finding, running. Its way in is in submit.cc, and how
+// workers fall asleep in sleep.cc.
 //
 // Who wakes whom. A submission wakes one worker, or starts one, but only if one sleeps or may be started and nobody is on
 // the way (see roster.h). Who was on the way and found work, while more is there, wakes the next: so a burst wakes as
@@ -24,234 +25,18 @@
 #include "sched/body.h"
 #include "sched/executor.h"
 #include "task/cancel.h"
-#include "task/node_pool.h"
 
 namespace execq::core {
 
 namespace {
 
 constexpr std::uint32_t fetch_batch = 32;
-constexpr std::uint32_t own_turns = 61;    // own tasks in a row while others wait
-constexpr std::uint32_t fetches_turn = 8;  // fetches in a row while others' batches wait
-constexpr std::uint32_t patient_misses = 16;
-
-constexpr std::int64_t spin_ns = 10'000;        // how long one worker stays awake for what may come
-constexpr unsigned spin_pauses = 16;            // between two looks: what comes faster is taken together
-constexpr std::int64_t short_wake_ns = 50'000;  // not worth a wake
-constexpr std::uint32_t many_fetches = 8;
-constexpr std::int64_t fetch_ns = 25'000;    // at least so often
+constexpr std::uint32_t own_turns = 61;      // own tasks in a row while others wait
+constexpr std::uint32_t fetches_turn = 8;    // fetches in a row while others' batches wait
 constexpr std::int64_t patience_ns = 2'000;  // for a task that others have fetched
 constexpr unsigned patience_pauses = 4;
-constexpr std::int64_t nap_ns = 100'000;
-constexpr std::int64_t fence_after_ns = 1'000'000;   // asleep
-constexpr std::int64_t trim_after_ns = 100'000'000;  // asleep
-
-Worker* worker_of(const Executor& executor)
-{
-    Worker* worker = Worker::current();
-    return worker != nullptr && &worker->executor() == &executor ? worker : nullptr;
-}
-
-// Spreads the threads over the inboxes; tasks of one thread stay in order.
-std::uint32_t thread_number()
-{
-    static std::atomic<std::uint32_t> next{0};
-    std::uint32_t& number = this_thread.number;
-    if (number == 0) [[unlikely]]
-        number = next.fetch_add(1, std::memory_order_relaxed) + 1;
-    return number;
-}
 
 }  // namespace
-
-// ---- submission ----
-
-namespace {
-
-execq_status status_of(Accepted accepted)
-{
-    switch (accepted) {
-    case Accepted::yes:
-        return EXECQ_OK;
-    case Accepted::closed:
-        return EXECQ_ECLOSED;
-    default:
-        return EXECQ_ENOMEM;
-    }
-}
-
-}  // namespace
-
-// The own queue is full, or somebody steals from it, or nothing is accepted.
-execq_status Executor::submit_inside_slowly(Worker& worker, Item item) noexcept
-{
-    return mode() == Mode::canceling ? EXECQ_ECLOSED : push_inside(worker, item);
-}
-
-execq_status Executor::push_inside(Worker& worker, Item item) noexcept
-{
-    while (!worker.push_own(item)) {
-        if (!make_room(worker))
-            return EXECQ_ENOMEM;
-    }
-    return roster_.wants_wake_behind_light_fence(thread_limit()) ? wake_inside() : EXECQ_OK;
-}
-
-execq_status Executor::wake_inside() noexcept
-{
-    wake_one();
-    return EXECQ_OK;
-}
-
-execq_status Executor::submit_outside(Item item) noexcept
-{
-    const execq_status status = submit_by([item](TaskInbox& inbox) { return inbox.push(item); });
-    // Who is reserved for loops has no queue of its own.
-    if (status == EXECQ_ECLOSED && mode() == Mode::draining && worker_of(*this) != nullptr) [[unlikely]]
-        return submit_by([item](TaskInbox& inbox) { return inbox.push(item, true); });
-    return status;
-}
-
-template <class Push>
-execq_status Executor::submit_by(const Push& push)
-{
-    bool submitted = false;
-    if (roster_.threads() == 0) [[unlikely]] {
-        const execq_status status = submit_first(push, submitted);
-        if (status != EXECQ_OK || submitted)
-            return status;
-    }
-    const Accepted accepted = push(inbox_of_thread());
-    if (accepted != Accepted::yes) [[unlikely]]
-        return status_of(accepted);
-    wake_if_wanted();
-    return EXECQ_OK;
-}
-
-// Nothing must be accepted before there is a thread to run it. That thread needs no wake: it takes the mutex before it
-// looks (see enter()).
-template <class Push>
-execq_status Executor::submit_first(const Push& push, bool& submitted, bool turn)
-{
-    const MutexLock lock(mutex_);
-    if (mode() != Mode::open && !turn && !(mode() == Mode::draining && worker_of(*this) != nullptr))
-        return EXECQ_ECLOSED;
-    if (roster_.threads() != 0)
-        return EXECQ_OK;
-    const execq_status status = start_waking_worker();
-    if (status != EXECQ_OK)
-        return status;
-    submitted = true;
-    return status_of(push(inbox_of_thread()));
-}
-
-execq_status Executor::submit_turn(Turnstile& turnstile) noexcept
-{
-    Worker* worker = worker_of(*this);
-    if (worker != nullptr && !worker->reserved())
-        return push_inside(*worker, Item(turnstile));
-    bool submitted = false;
-    const auto push = [&](TaskInbox& inbox) { return inbox.push(Item(turnstile), true); };
-    if (roster_.threads() == 0) [[unlikely]] {
-        const execq_status status = submit_first(push, submitted, true);
-        if (status != EXECQ_OK || submitted)
-            return status;
-    }
-    const execq_status status = status_of(push(inbox_of_thread()));
-    if (status == EXECQ_OK)
-        wake_if_wanted();
-    return status;
-}
-
-execq_status Executor::hand_in(Node& node) noexcept
-{
-    if (Turnstile* turnstile = node.turnstile()) {
-        Node* const one = &node;
-        return turnstile->hand_in(&one, 1);
-    }
-    if (node.priority() != EXECQ_PRIORITY_NORMAL && !node.async())
-        return submit_class(node);
-    return node.async() ? submit_async(node) : submit(Item(node));
-}
-
-execq_status Executor::submit_async(Node& node) noexcept
-{
-    const bool inside = worker_of(*this) != nullptr;
-    if (inside && mode() == Mode::canceling)
-        return EXECQ_ECLOSED;
-    TaskInbox* inbox = &loop_inbox_;
-    if (node.priority() != EXECQ_PRIORITY_NORMAL) {
-        TaskClasses::Pair* classes = open_classes(loop_classes_);
-        if (classes == nullptr)
-            return EXECQ_ENOMEM;
-        inbox = &classes->of(node.priority());
-    }
-    if (reserved_ != 0)
-        return submit_async_reserved(node, *inbox, inside);
-    const auto push = [&] { return inbox->push(Item(node), inside); };
-    bool submitted = false;
-    if (roster_.threads() == 0) [[unlikely]] {
-        const execq_status status = submit_first([&](TaskInbox&) { return push(); }, submitted);
-        if (status != EXECQ_OK || submitted)
-            return status;
-    }
-    const execq_status status = status_of(push());
-    if (status == EXECQ_OK)
-        wake_for_loop();
-    return status;
-}
-
-// As submit_first(): nothing must be accepted before there is a thread for it. One that is reserved stays until the close.
-execq_status Executor::submit_async_reserved(Node& node, TaskInbox& inbox, bool inside) noexcept
-{
-    if (reserved_threads_.load(std::memory_order_acquire) == 0) [[unlikely]] {
-        const MutexLock lock(mutex_);
-        if (mode() != Mode::open && !(mode() == Mode::draining && inside))
-            return EXECQ_ECLOSED;
-        if (reserved_threads_.load(std::memory_order_relaxed) == 0) {
-            const execq_status status = start_reserved();
-            return status == EXECQ_OK ? status_of(inbox.push(Item(node), inside)) : status;
-        }
-    }
-    const execq_status status = status_of(inbox.push(Item(node), inside));
-    if (status == EXECQ_OK)
-        call_reserved();
-    return status;
-}
-
-Executor::TaskInbox& Executor::inbox_of_thread() { return inboxes_[thread_number() & (shards_ - 1)]; }
-
-execq_status Executor::submit(TaskFifo& batch)
-{
-    const bool inside = worker_of(*this) != nullptr;
-    if (batch.empty())
-        return mode() == Mode::open || (mode() == Mode::draining && inside) ? EXECQ_OK : EXECQ_ECLOSED;
-    if (inside && mode() == Mode::canceling)
-        return EXECQ_ECLOSED;
-    const std::int32_t priority = batch.first().priority();  // one for all
-    TaskClasses::Pair* classes = priority != EXECQ_PRIORITY_NORMAL ? open_classes(classes_) : nullptr;
-    if (priority != EXECQ_PRIORITY_NORMAL && classes == nullptr)
-        return EXECQ_ENOMEM;
-    const execq_status status = submit_by([&](TaskInbox& inbox) {
-        return (classes != nullptr ? classes->of(priority) : inbox).push_chain(batch.first(), inside);
-    });
-    if (status == EXECQ_OK)
-        batch = TaskFifo{};
-    return status;
-}
-
-// Moves the oldest half of a full own queue to an inbox. False: not even one, for want of memory.
-bool Executor::make_room(Worker& worker)
-{
-    std::array<Slot, Worker::Own::capacity / 2> oldest;
-    const std::uint32_t n = worker.take_oldest_own(oldest.data(), oldest.size());
-    std::uint32_t moved = 0;
-    while (moved < n && inbox_of_thread().push(oldest[moved].get(), true) == Accepted::yes)
-        ++moved;
-    if (moved < n)
-        worker.fill_own(oldest.data() + moved, n - moved);
-    return moved != 0;
-}
 
 // ---- waking ----
 
@@ -615,10 +400,7 @@ void Executor::run_in_place(Worker& worker, Node& node)
     }
 }
 
-bool Executor::accepts() const
-{
-    return mode() == Mode::open || (mode() == Mode::draining && worker_of(*this) != nullptr);
-}
+bool Executor::accepts() const { return mode() == Mode::open || (mode() == Mode::draining && own_worker() != nullptr); }
 
 void Executor::run_here(Node& node)
 {
@@ -630,186 +412,12 @@ void Executor::run_here(Node& node)
     const Node::Start start = node.start_taken();
     if (start == Node::Start::lost) {
         node.release();
-    } else if (Worker* worker = worker_of(*this)) {
+    } else if (Worker* worker = own_worker()) {
         const HintPause pause(*worker);
         worker->run(node, start, Reference::give);
     } else {
         run_body(node, start);
     }
-}
-
-// ---- sleeping ----
-
-// True: look again. False: leave.
-bool Executor::rest(Worker& worker)
-{
-    if (worker.surplus) [[unlikely]]
-        return true;
-    if (look() == Sight::work) {
-        // Somebody is between the two halves of a push, or of a fetch, and may have lost its processor there.
-        if (++worker.turns.misses > patient_misses)
-            StdAtomics::yield();
-        return true;
-    }
-    return spin(worker) || lie(worker);
-}
-
-// One worker at a time stays awake for a moment, if a processor is left for those who submit. True: there is work.
-bool Executor::spin(Worker& worker)
-{
-    if (roster_.awake() >= cpus_ || mode() != Mode::open || !roster_.try_begin_wake())
-        return false;
-    const bool visible = spin_for(spin_ns, spin_pauses, [this] { return work_seems_visible(); });
-    roster_.end_wake(thread_limit());  // before the last look
-    worker.turns.fresh = true;
-    return visible || look() == Sight::work;
-}
-
-// True where the last wake was hardly worth it, as the others took what came many times over since the sleep before.
-bool Executor::others_keep_up(Worker& worker)
-{
-    Worker::Turns& turns = worker.turns;
-    const std::int64_t now = now_ns();
-    const std::uint32_t fetches = others_fetches(worker);
-    const std::uint32_t fetched = fetches - std::exchange(turns.others_fetches, fetches);
-    const std::int64_t passed = now - std::exchange(turns.lain_ns, now);
-    return roster_.awake() > 1 && now - turns.woken_ns < short_wake_ns && fetched >= many_fetches &&
-           passed < fetched * fetch_ns;
-}
-
-std::uint32_t Executor::others_fetches(const Worker& worker) const
-{
-    std::uint32_t sum = 0;
-    for_each_worker([&](const Worker& other) { sum += &other != &worker ? other.fetches() : 0; });
-    return sum;
-}
-
-// Announces the sleep, or a nap: where another worker is there to do what comes, or has begun it.
-Executor::Rest Executor::lie_down(Worker& worker)
-{
-    const bool nap = others_keep_up(worker) || look() == Sight::batches;
-    const MutexLock lock(mutex_);
-    if (mode() != Mode::open)
-        return Rest::none;
-    if (surplus() != 0)
-        return Rest::aside;
-    worker.napping = nap && !somebody_naps_;
-    somebody_naps_ = somebody_naps_ || nap;
-    worker.idle = true;
-    worker.on_loop = false;
-    idle_apart_.fetch_add(1, std::memory_order_seq_cst);
-    if (worker.loop_slot)
-        idle_slots_.fetch_add(1, std::memory_order_seq_cst);
-    idle_.push_front(worker);
-    roster_.add_sleeper(worker.napping);
-    return worker.napping ? Rest::nap : Rest::sleep;
-}
-
-// Takes the announcement back. False: somebody is waking the worker already.
-bool Executor::get_up(Worker& worker)
-{
-    const MutexLock lock(mutex_);
-    if (!worker.idle)
-        return false;
-    take_off_idle(worker);
-    return true;
-}
-
-bool Executor::somebody_naps()
-{
-    const MutexLock lock(mutex_);
-    return somebody_naps_;
-}
-
-// True: look again. False: leave.
-bool Executor::lie(Worker& worker)
-{
-    const Rest rest = lie_down(worker);
-    if (rest == Rest::none)
-        return work_visible() || loop_work_for(worker);
-    if (rest == Rest::aside)
-        return worker.surplus = worker.attends = true;  // see stand_aside()
-    const Sight sight = look();
-    // Who naps watches over what others have fetched.
-    if ((sight == Sight::work || (sight == Sight::batches && rest == Rest::sleep && !somebody_naps()) ||
-         loop_work_for(worker)) &&
-        get_up(worker)) {
-        worker.turns.fresh = true;  // others may have relied on the nap
-        return true;
-    }
-    const bool stays = rest == Rest::nap ? nap(worker) : sleep(worker);
-    worker.turns.woken_ns = now_ns();
-    return stays;
-}
-
-// Sleeps for moments, as long as all others get on with what they have fetched, and nothing else is there.
-bool Executor::nap(Worker& worker)
-{
-    do {
-        watch_others(worker);
-        if (worker.parker().park(Deadline::after(nap_ns))) {
-            arrive(worker);
-            return true;
-        }
-    } while (look() == Sight::batches && !another_stands_still(worker));
-    if (!get_up(worker))
-        return sleep(worker);   // for a moment: somebody is about to wake us
-    worker.turns.fresh = true;  // nobody was woken meanwhile
-    return true;
-}
-
-// Until woken (true), or it is time to leave.
-bool Executor::sleep(Worker& worker)
-{
-    const std::int64_t since = now_ns();
-    for (const IdleStep& step : idle_steps_) {
-        if (worker.parker().park(Deadline::at(since + step.after_ns))) {
-            arrive(worker);
-            return true;
-        }
-        const Next next = (this->*step.act)(worker);
-        if (next != Next::sleep_on)
-            return next == Next::look;
-    }
-    worker.parker().park();
-    arrive(worker);
-    return true;
-}
-
-std::array<Executor::IdleStep, 3> Executor::idle_steps(std::int64_t keepalive_ns)
-{
-    constexpr std::int64_t longest = std::numeric_limits<std::int64_t>::max() / 2;
-    std::array<IdleStep, 3> steps{{
-        {fence_after_ns, &Executor::look_behind_fence},
-        {trim_after_ns, &Executor::trim_memory},
-        {std::clamp<std::int64_t>(keepalive_ns, 0, longest), &Executor::leave_if_spare},
-    }};
-    std::sort(steps.begin(), steps.end(), [](const IdleStep& a, const IdleStep& b) { return a.after_ns < b.after_ns; });
-    return steps;
-}
-
-Executor::Next Executor::look_behind_fence(Worker& worker)
-{
-    StdAtomics::heavy_fence();
-    return work_visible() && get_up(worker) ? Next::look : Next::sleep_on;
-}
-
-Executor::Next Executor::trim_memory(Worker&)
-{
-    while (!work_visible() && (node_pool::trim() || BlockPool::trim())) {
-    }
-    return Next::sleep_on;
-}
-
-Executor::Next Executor::leave_if_spare(Worker& worker)
-{
-    const MutexLock lock(mutex_);
-    if (!worker.idle || roster_.threads() - leaving_ <= min_threads_)
-        return Next::sleep_on;
-    take_off_idle(worker);
-    worker.leaving = true;
-    ++leaving_;
-    return Next::leave;
 }
 
 }  // namespace execq::core

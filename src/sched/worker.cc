@@ -132,12 +132,9 @@ void Worker::work()
 {
     ThisThread& mine = this_thread;
     executor_.enter(*this);
-    if (reserved()) {
-        while (const Item item = executor_.next_loop_task(*this))
-            executor_.dispose(*this, item);
-        return;
-    }
-    while (const Item item = executor_.next_task(*this)) {
+    const bool for_loops = reserved();
+    // One call of dispose, so that it is part of this loop.
+    while (const Item item = for_loops ? executor_.next_loop_task(*this) : executor_.next_task(*this)) {
         executor_.dispose(*this, item);
         if (has_changes(mine)) [[unlikely]]
             forget_changes(mine);  // of a plain task, which has no scope of its own
