@@ -6,9 +6,9 @@
 // Two counts keep it alive. Handles are the C surface's references: the last one closes (draining). Uses are the
 // handles together, and each thread: the last one frees.
 //
-// executor.cc is its life; schedule.cc is what every task passes through, submit.cc its way in, sleep.cc what workers do who
-// find none; loop_work.cc is about workers' own loops, reserved.cc about workers that run nothing else, classes.cc about tasks with a priority, spares.cc about threads in the
-// place of those that are blocked; stats.cc tells what all of them do.
+// executor.cc is its life; schedule.cc is what every task passes through, submit.cc its way in, sleep.cc what workers do that
+// find none; loop_work.cc is about workers' own loops, reserved.cc about workers that run nothing else, classes.cc about tasks
+// with a priority, spares.cc about threads in the place of those that are blocked; stats.cc tells what all of them do.
 #pragma once
 
 #include <array>
