@@ -72,11 +72,9 @@ void settle_stopped(Node& node, Error* error, Reference reference)
 
 void say_failure(Error* error)
 {
-    Worker* worker = Worker::current();
-    if (body_on_top())
+    const Worker* worker = Worker::current();
+    if (body_on_top() || (worker != nullptr && worker->in_task()))
         set_failure(error);
-    else if (worker != nullptr && worker->in_task())
-        worker->say_failure(error);
     else if (error != nullptr)
         error->release();
 }
@@ -154,7 +152,7 @@ void run_body(Node& node, Node::Start start)
     Error* error = nullptr;
     try {
         const BodyScope body(node);
-        const FailureScope failure;
+        const FailureScope failure(this_thread);
         const ContextScope context(node.context());
         code = context.status();
         if (code == EXECQ_OK)
@@ -188,7 +186,7 @@ void run_start(Node& node, Port& place, uv_loop_s* loop)
     node.retain_promise();  // so that who throws, and with that gives its own up, does not break the promise first
     try {
         const BodyScope body(node);
-        const FailureScope failure;
+        const FailureScope failure(this_thread);
         const ContextScope context(node.context());
         if (context.status() == EXECQ_OK) {
             node.start_fn()(promise_of(&node), loop, node.task_env());

@@ -79,7 +79,8 @@ public:
             return submit_outside(item);
         if (mode() == Mode::canceling || !worker->try_push_own(item)) [[unlikely]]
             return submit_inside_slowly(*worker, item);
-        return roster_.wants_wake_behind_light_fence(thread_limit()) ? wake_inside() : EXECQ_OK;
+        // By cap_ alone, which is not below thread_limit(): who wakes looks at that.
+        return roster_.wants_wake_behind_light_fence(cap_.load(std::memory_order_relaxed)) ? wake_behind() : EXECQ_OK;
     }
     // Accepts all tasks of the batch, emptying it, or none.
     execq_status submit(TaskFifo& batch);
@@ -326,9 +327,10 @@ private:
     TaskInbox& inbox_of_thread();
     // Apart and noexcept, so that submit() has nothing to save.
     [[gnu::noinline]] execq_status submit_outside(Item item) noexcept;
+    [[gnu::noinline]] execq_status submit_outside_slowly(Item item) noexcept;
     [[gnu::noinline]] execq_status submit_inside_slowly(Worker& worker, Item item) noexcept;
     execq_status push_inside(Worker& worker, Item item) noexcept;
-    [[gnu::noinline]] execq_status wake_inside() noexcept;
+    [[gnu::noinline]] execq_status wake_behind() noexcept;
     bool make_room(Worker& worker);
 
     // ---- scheduling (schedule.cc) ----

@@ -10,7 +10,12 @@ void FailureScope::replace(Error* error)
         before->release();
 }
 
-void set_failure(Error* error) { FailureScope::replace(error); }
+void set_failure(Error* error)
+{
+    if (this_thread.left != nullptr)
+        *this_thread.left |= failure_left;
+    FailureScope::replace(error);
+}
 
 Error* FailureScope::take(std::int32_t code)
 {

@@ -14,14 +14,15 @@ void set_failure(Error* error);
 // One body's failure. A body that is run in place, inside another, does not disturb what that one said.
 class FailureScope {
 public:
-    FailureScope() : outer_(this_thread.failure)
+    // The calling thread's.
+    explicit FailureScope(ThisThread& mine) : mine_(mine), outer_(mine.failure)
     {
         if (outer_ != nullptr) [[unlikely]]
-            this_thread.failure = nullptr;
+            mine_.failure = nullptr;
     }
     ~FailureScope()
     {
-        if (this_thread.failure != outer_) [[unlikely]]
+        if (mine_.failure != outer_) [[unlikely]]
             replace(outer_);
     }
     FailureScope(const FailureScope&) = delete;
@@ -37,6 +38,7 @@ private:
     friend void set_failure(Error* error);
     static void replace(Error* error);
 
+    ThisThread& mine_;
     Error* const outer_;
 };
 

@@ -45,16 +45,28 @@ execq_status Executor::push_inside(Worker& worker, Item item) noexcept
         if (!make_room(worker))
             return EXECQ_ENOMEM;
     }
-    return roster_.wants_wake_behind_light_fence(thread_limit()) ? wake_inside() : EXECQ_OK;
+    return roster_.wants_wake_behind_light_fence(cap_.load(std::memory_order_relaxed)) ? wake_behind() : EXECQ_OK;
 }
 
-execq_status Executor::wake_inside() noexcept
+execq_status Executor::wake_behind() noexcept
 {
-    wake_one();
+    wake_if_wanted();
     return EXECQ_OK;
 }
 
-execq_status Executor::submit_outside(Item item) noexcept
+// Flat, with all that is rare apart: the push is part of it.
+[[gnu::flatten]] execq_status Executor::submit_outside(Item item) noexcept
+{
+    if (roster_.threads() == 0) [[unlikely]]
+        return submit_outside_slowly(item);
+    const Accepted accepted = inbox_of_thread().push(item);
+    if (accepted != Accepted::yes) [[unlikely]]
+        return accepted == Accepted::closed ? submit_outside_slowly(item) : EXECQ_ENOMEM;
+    return roster_.wants_wake(cap_.load(std::memory_order_relaxed)) ? wake_behind() : EXECQ_OK;
+}
+
+// The first task, or one that comes late.
+execq_status Executor::submit_outside_slowly(Item item) noexcept
 {
     const execq_status status = submit_by([item](TaskInbox& inbox) { return inbox.push(item); });
     // Who is reserved for loops has no queue of its own.

@@ -60,11 +60,28 @@ public:
     CallsScope(Worker& worker, const FrameScope& scope) : worker_(worker), scope_(scope) {}
     ~CallsScope()
     {
-        if ((worker_.left_ & Worker::calls_left) != 0) [[unlikely]]
+        if ((worker_.left_ & calls_left) != 0) [[unlikely]]
             worker_.end_frame_calls(scope_.frame());
     }
     CallsScope(const CallsScope&) = delete;
     CallsScope& operator=(const CallsScope&) = delete;
+
+private:
+    Worker& worker_;
+    const FrameScope& scope_;
+};
+
+// The same for a body around which there was nothing to be kept apart from: with it ends all that it left.
+class LeftScope {
+public:
+    LeftScope(Worker& worker, const FrameScope& scope) : worker_(worker), scope_(scope) {}
+    ~LeftScope()
+    {
+        if (worker_.left_ != 0) [[unlikely]]
+            worker_.end_left(scope_.frame());
+    }
+    LeftScope(const LeftScope&) = delete;
+    LeftScope& operator=(const LeftScope&) = delete;
 
 private:
     Worker& worker_;
@@ -114,6 +131,7 @@ void* Worker::thread_main(void* argument)
             Executor& executor = worker->executor_;
             executor.end_loop(*worker);  // close callbacks may still run, on a worker
             this_thread.worker = nullptr;
+            this_thread.left = nullptr;
             executor.worker_leaves(*worker);  // from here on the place is somebody else's
             executor.drop_use();
         }
@@ -121,6 +139,8 @@ void* Worker::thread_main(void* argument)
     const Leave leave{static_cast<Worker*>(argument)};
     this_thread.worker = leave.worker;
     this_thread.served = leave.worker->executor_.serial();
+    this_thread.left = &leave.worker->left_;
+    leave.worker->mine_ = &this_thread;
     ThreadLoop::use_table(leave.worker->executor_.uv_table());
     leave.worker->note_stack();
     leave.worker->name_thread();
@@ -130,14 +150,13 @@ void* Worker::thread_main(void* argument)
 
 void Worker::work()
 {
-    ThisThread& mine = this_thread;
     executor_.enter(*this);
     const bool for_loops = reserved();
     // One call of dispose, so that it is part of this loop.
     while (const Item item = for_loops ? executor_.next_loop_task(*this) : executor_.next_task(*this)) {
         executor_.dispose(*this, item);
-        if (has_changes(mine)) [[unlikely]]
-            forget_changes(mine);  // of a plain task, which has no scope of its own
+        if ((left_ & context_left) != 0) [[unlikely]]
+            forget_context();
     }
 }
 
@@ -182,26 +201,25 @@ void Worker::end_plain(std::int32_t code, Error* error)
         const WaitScope busy(this);
         end_frame_calls(plain_frame_);
     }
-    if ((std::exchange(left_, 0) & failure_left) != 0) {
+    if ((std::exchange(left_, left_ & context_left) & failure_left) != 0) {
         if (error == nullptr)
             error = FailureScope::take(code);
         FailureScope::forget();
     }
-    if (code == 0 || (code == EXECQ_ECANCELED && executor_.stop_requested(nullptr))) {
-        if (error != nullptr)
-            error->release();
-        return;
+    if (code != 0 && !(code == EXECQ_ECANCELED && executor_.stop_requested(nullptr))) {
+        if (error == nullptr)
+            error = Error::of_code(code);
+        report_unobserved("", *error);
     }
-    if (error == nullptr)
-        error = Error::of_code(code);
-    report_unobserved("", *error);
-    error->release();
+    if (error != nullptr)
+        error->release();
 }
 
-void Worker::say_failure(Error* error)
+// What was set outside of all scopes, as plain tasks and callbacks of the loop are.
+void Worker::forget_context()
 {
-    left_ |= failure_left;
-    set_failure(error);
+    left_ = static_cast<std::uint8_t>(left_ & ~context_left);
+    forget_changes(*mine_);
 }
 
 void Worker::end_frame_calls(const Frame& frame)
@@ -221,14 +239,15 @@ void Worker::run(Node& node, Node::Start start, Reference reference)
     {
         FrameScope frame(*this, node, plain);
         try {
-            const CallsScope calls(*this, frame);
-            const FailureScope failure;
-            const ContextScope context(node.context());
-            code = context.status();
-            if (code == EXECQ_OK) [[likely]]
+            Context* context = node.context();
+            if (context != nullptr || has_changes(*mine_) || mine_->failure != nullptr) [[unlikely]] {
+                code = run_apart(node, frame, context, value, error);
+            } else {
+                const LeftScope left(*this, frame);
                 code = node.fn()(node.task_env(), &value);
-            if (code != 0) [[unlikely]]
-                error = FailureScope::take(code);
+                if (code != 0) [[unlikely]]
+                    error = FailureScope::take(code);
+            }
         } catch (const std::exception& exception) {
             code = EXECQ_EEXCEPTION;
             error = Error::make(code, exception.what());
@@ -254,6 +273,31 @@ void Worker::run(Node& node, Node::Start start, Reference reference)
         node.settle_value(value, reference);
     else
         settle_failed(node, code, error, executor_.stop_requested(&node), reference);
+}
+
+// In a context of its own, apart from what the body around it, or a callback before it, has set and said.
+std::int32_t Worker::run_apart(Node& node, const FrameScope& frame, Context* context, void*& value, Error*& error)
+{
+    const CallsScope calls(*this, frame);
+    const FailureScope failure(*mine_);
+    const ContextScope scope(context, *mine_);
+    std::int32_t code = scope.status();
+    if (code == EXECQ_OK) [[likely]]
+        code = node.fn()(node.task_env(), &value);
+    if (code != 0)
+        error = FailureScope::take(code);
+    return code;
+}
+
+void Worker::end_left(const Frame& frame)
+{
+    if ((left_ & calls_left) != 0)
+        end_frame_calls(frame);
+    if ((left_ & failure_left) != 0)
+        FailureScope::forget();
+    left_ = static_cast<std::uint8_t>(left_ & ~failure_left);
+    if ((left_ & context_left) != 0)
+        forget_context();
 }
 
 // A drop that runs before the frame ends may have callbacks, too.

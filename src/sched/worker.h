@@ -178,8 +178,6 @@ public:
     void run(Node& node, Node::Start start, Reference reference);
     // The same for a task that has no node. Never nested in another.
     void run_plain(execq_fn fn, void* env);
-    // What execq_fail says of the running task.
-    void say_failure(Error* error);
     // The running task has cancel callbacks.
     void note_calls() { left_ |= calls_left; }
     bool is_running(const Node& node) const;
@@ -282,6 +280,7 @@ public:
 private:
     friend class FrameScope;
     friend class CallsScope;
+    friend class LeftScope;
 
     template <class ForEach>
     static auto locks_of(const ForEach& for_each)
@@ -294,7 +293,11 @@ private:
     void drop_env(Node& node, const FrameScope& frame);
     static void* thread_main(void* argument);
     void end_plain(std::int32_t code, Error* error);
+    [[gnu::noinline]] void forget_context();
     void end_frame_calls(const Frame& frame);
+    [[gnu::noinline]] void end_left(const Frame& frame);
+    [[gnu::noinline]] std::int32_t run_apart(Node& node, const FrameScope& frame, Context* context, void*& value,
+                                             Error*& error);
     void work();
     void note_stack();
     void name_thread() const;
@@ -308,10 +311,9 @@ private:
     const std::byte* stack_bottom_ = nullptr;  // the lowest usable address; set by the thread itself
     // Written by the worker's thread; others look while paused.
     std::atomic<Frame*> top_{nullptr};
-    // What bodies have left behind: for a plain task a failure that was said since it began, and the callbacks of any.
-    static constexpr std::uint8_t failure_left = 1, calls_left = 2;
-    std::uint8_t left_ = 0;
-    Frame plain_frame_;  // of a plain task; it needs no lock to end, as it never goes away
+    std::uint8_t left_ = 0;       // bits of Left
+    ThisThread* mine_ = nullptr;  // of the thread that runs this: it need not be found for each task
+    Frame plain_frame_;           // of a plain task; it needs no lock to end, as it never goes away
     // Guarded by lock_. Apart from what the thread writes for each task: others look at the number of these.
     alignas(64) Own own_;
     Batch batch_;

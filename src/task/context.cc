@@ -147,6 +147,8 @@ execq_status set_var(Var& var, void* value, std::uint64_t* token)
         change->older = mine.changes;
         mine.changes = change.release();
     }
+    if (mine.left != nullptr)
+        *mine.left |= context_left;
     // Last of all, as it may run drops, which may set variables themselves.
     const ContextRef given_up = put_in_place(mine, std::move(next));
     return EXECQ_OK;

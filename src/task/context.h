@@ -121,7 +121,8 @@ void forget_changes(ThisThread& mine);
 // Makes a context active on this thread. Borrows it.
 class ContextScope {
 public:
-    explicit ContextScope(Context* context) : mine_(this_thread)
+    // mine: the calling thread's.
+    explicit ContextScope(Context* context, ThisThread& mine = this_thread) : mine_(mine)
     {
         if (context != nullptr || has_changes(mine_)) [[unlikely]]
             enter(context);

@@ -167,20 +167,6 @@ std::int32_t Node::cancel_reason() const
 
 // ---- transitions ----
 
-bool Node::move(Phase from, Phase to)
-{
-    std::uint64_t word = state_.load(std::memory_order_relaxed);
-    while (phase_of(word) == from) {
-        const std::uint64_t moved = with_phase(word, to);
-        if (state_.compare_exchange_weak(word, moved, std::memory_order_acq_rel, std::memory_order_relaxed)) {
-            if (from == Phase::pending && (word & extended_flag) != 0) [[unlikely]]
-                leave_room();
-            return true;
-        }
-    }
-    return false;
-}
-
 bool Node::try_claim_cancel(std::int32_t reason)
 {
     std::uint64_t word = state_.load(std::memory_order_relaxed);
@@ -239,7 +225,7 @@ void Node::settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome
     if ((word & timed_flag) != 0) [[unlikely]]
         withdraw_timer();
     // They keep the node until we are through.
-    Membership* const memberships = this->memberships();
+    Membership* const memberships = (word & extended_flag) != 0 ? extension().memberships : nullptr;
     outcome_.store(outcome, std::memory_order_relaxed);  // published by the release below
     std::uint64_t settled = 0;
     do {
@@ -288,7 +274,7 @@ bool Node::due() const
 
 // ---- outcome ----
 
-execq_status Node::look(void** value) const
+execq_status Node::look_closely(void** value) const
 {
     const std::uint64_t word = state_.load(std::memory_order_acquire);
     switch (phase_of(word)) {

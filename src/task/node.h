@@ -244,7 +244,15 @@ public:
     Error* error();
     void observe();
     // Does not.
-    execq_status look(void** value) const;
+    execq_status look(void** value) const
+    {
+        const std::uint64_t word = state_.load(std::memory_order_acquire);
+        if ((word & (phase_mask | taken_flag | extended_flag)) != static_cast<std::uint64_t>(Phase::ok)) [[unlikely]]
+            return look_closely(value);
+        if (value != nullptr)
+            *value = reinterpret_cast<void*>(outcome_.load(std::memory_order_relaxed));
+        return EXECQ_OK;
+    }
 
     // ---- completions (any thread) ----
     // Takes completion.env over only where it answers EXECQ_OK.
@@ -419,7 +427,20 @@ private:
     static void source_done(execq_future* source, void* promise);
     bool end_as(Node& source);
     void settle_as_failed(Node& source);
-    bool move(Phase from, Phase to);
+    bool move(Phase from, Phase to)
+    {
+        std::uint64_t word = state_.load(std::memory_order_relaxed);
+        while (phase_of(word) == from) {
+            const std::uint64_t moved = with_phase(word, to);
+            if (state_.compare_exchange_weak(word, moved, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+                if (from == Phase::pending && (word & extended_flag) != 0) [[unlikely]]
+                    leave_room();
+                return true;
+            }
+        }
+        return false;
+    }
+    execq_status look_closely(void** value) const;
     bool set_flag(std::uint64_t flag, std::uint64_t& word);
     void settle(Phase phase, std::uintptr_t outcome, Reference reference)
     {

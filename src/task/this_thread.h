@@ -48,6 +48,13 @@ struct Cache {
 
 }  // namespace node_pool
 
+// What bodies have left behind on a worker, for it to look at when the task has ended.
+enum Left : std::uint8_t {
+    failure_left = 1,  // that was said since a plain task began
+    calls_left = 2,    // cancel callbacks, of any task
+    context_left = 4   // variables were set, perhaps by a plain task, which has no scope of its own
+};
+
 struct ThisThread {
     node_pool::Cache cache;              // task/node_pool
     std::array<TaskLink*, 8> trail{};    // task/node: the last nodes that it completed
@@ -57,6 +64,7 @@ struct ThisThread {
     Context* context = nullptr;          // task/context: the active one
     Context* entered = nullptr;          // task/context: what the innermost scope entered
     VarChange* changes = nullptr;        // task/context: what tokens can undo there
+    std::uint8_t* left = nullptr;        // sched/worker: what the task of a worker has left behind; see Left
     std::uint32_t number = 0;            // sched/schedule: by which it chooses an inbox; 0: none yet
     std::uint64_t served = 0;            // sched/worker: the serial of the executor that it works, or has worked, for
     Worker* worker = nullptr;            // sched/worker: the one whose thread this is
