@@ -9,19 +9,36 @@ import tempfile
 
 LOADER = """
 #include <dlfcn.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <unistd.h>
+static int gate[2];
+static int32_t body(void *env, void **result) /* runs while the library is closed */
+{
+    char byte;
+    *result = env;
+    return read(gate[0], &byte, 1) == 1 ? 0 : 1;
+}
 int main(int argc, char **argv)
 {
     void *library = argc > 1 ? dlopen(argv[1], RTLD_NOW | RTLD_LOCAL) : NULL;
-    if (!library) {
+    if (!library || pipe(gate) != 0) {
         fprintf(stderr, "dlopen: %s\\n", dlerror());
         return 1;
     }
     const char *(*version)(void) = (const char *(*)(void))dlsym(library, "execq_version_string");
-    if (!version || dlclose(library) != 0) {
+    int32_t (*submit)(void *, int32_t (*)(void *, void **), void *, void **) =
+        (int32_t(*)(void *, int32_t (*)(void *, void **), void *, void **))dlsym(library, "execq_submit");
+    int32_t (*wait)(void *, int64_t) = (int32_t(*)(void *, int64_t))dlsym(library, "execq_future_wait");
+    int32_t (*result)(void *, void **) = (int32_t(*)(void *, void **))dlsym(library, "execq_future_result");
+    void *future = NULL, *value = NULL;
+    if (!version || !submit || !wait || !result || submit(NULL, body, gate, &future) != 0 || dlclose(library) != 0) {
         return 2;
     }
-    puts(version()); /* the library is still there */
+    puts(version()); /* the library is still there, and so is the code that its thread is in */
+    if (write(gate[1], "x", 1) != 1 || wait(future, -1) != 0 || result(future, &value) != 0 || value != gate) {
+        return 4;
+    }
     return dlopen(argv[1], RTLD_NOW | RTLD_NOLOAD) ? 0 : 3;
 }
 """
@@ -49,7 +66,7 @@ def problems(library, soname):
 
 
 def load_and_close(compiler, library):
-    """Runs a program that loads the library, closes it and calls into it once more."""
+    """Runs a program that loads the library, closes it while a task runs, and calls into it once more."""
     with tempfile.TemporaryDirectory() as folder:
         source = pathlib.Path(folder) / "loader.c"
         source.write_text(LOADER)
