@@ -1,6 +1,8 @@
 // Floor 4: group.h.
 #include "execq/group.h"
 
+#include <cstddef>
+
 #include "edge.h"
 #include "flow/group.h"
 #include "flow/submission.h"
@@ -11,11 +13,14 @@ using namespace execq::core;
 
 namespace {
 
+constexpr std::size_t first_group_options_size = offsetof(execq_group_options, cancel_source);
+
 execq_status make_group(const execq_group_options &read, execq_group **out)
 {
     GroupSpec spec;
     spec.name = read.name;
     spec.parent = core_of(read.parent);
+    spec.source = core_of(read.cancel_source);
     spec.executor = core_of(read.executor);
     spec.max_in_flight = read.max_in_flight;
     spec.deadline_ns = read.timeout_ns != 0 ? point_of(read.timeout_ns, now_ns()) : 0;
@@ -40,7 +45,7 @@ execq_status make_group(const execq_group_options &read, execq_group **out)
 execq_status execq_group_new(const execq_group_options *options, execq_group **out)
 {
     execq_group_options read;
-    const execq_status status = read_options(options, EXECQ_GROUP_KEEP_GOING, read);
+    const execq_status status = read_options<first_group_options_size>(options, EXECQ_GROUP_KEEP_GOING, read);
     if (status != EXECQ_OK)
         return status;
     if (out == nullptr || read.reserved != 0 || (read.executor != nullptr && read.max_in_flight == 0))

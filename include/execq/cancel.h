@@ -42,7 +42,8 @@ typedef struct execq_cancel_source_options {
         (uint32_t)sizeof(execq_cancel_source_options), 0, NULL \
     }
 
-/* Makes a cancel source. Tasks belong to it by the cancel_source of execq_task_options.
+/* Makes a cancel source. Tasks belong to it by the cancel_source of execq_task_options, groups by that of
+ * execq_group_options.
  * Ownership: the caller gets one reference in *out; options may be NULL. The source keeps its parent.
  * Threads: any. Blocks: never. Order: none.
  * Errors: EXECQ_EINVAL (out NULL, struct_size), EXECQ_ENOTSUP (flags, unknown bytes), EXECQ_ENOMEM. Since: 0.4. */
@@ -53,8 +54,8 @@ EXECQ_API execq_status execq_cancel_source_new(const execq_cancel_source_options
  * Errors: NULL is ignored. Since: 0.4. */
 EXECQ_API void execq_cancel_source_retain(execq_cancel_source *source);
 
-/* Gives up a reference. Nothing is canceled by that. A source ends when its last reference is gone, and every task and
- * future that is linked to it is done, and every source that it is the parent of has ended; callbacks that were not called
+/* Gives up a reference. Nothing is canceled by that. A source ends when its last reference is gone, every task and
+ * future that is linked to it is done, every group that belongs to it has ended, and every source that it is the parent of has ended; callbacks that were not called
  * are dropped then.
  * Ownership: the caller's reference ends. Threads: any, its own callbacks too. Blocks: never. Order: none.
  * Errors: NULL is ignored. Since: 0.4. */
@@ -62,11 +63,11 @@ EXECQ_API void execq_cancel_source_release(execq_cancel_source *source);
 
 /* Cancels everything that is linked to the source, and what comes later, for good: tasks that have not started never run
  * (reason CALLER), running ones are asked to stop, futures are canceled as by execq_future_cancel, callbacks are called, and
- * the sources that it is the parent of are canceled.
+ * the groups that belong to it, and the sources that it is the parent of, are canceled.
  * Ownership: none. Threads: any, its own callbacks and tasks too; drops, done callbacks and cancel callbacks run inside this
  *   call.
  * Blocks: never, but as those do. Order: the source is canceled before any of them runs; callbacks of the source run first, in
- *   the order of their registration, then tasks and futures.
+ *   the order of their registration, then groups, then tasks and futures.
  * Errors: EXECQ_EINVAL (source NULL), EXECQ_EALREADY (canceled before; that call may not have returned). Since: 0.4. */
 EXECQ_API execq_status execq_cancel_source_cancel(execq_cancel_source *source);
 

@@ -5,7 +5,8 @@
  *    Its tasks may submit more into it.
  *  - A failure cancels the others, unless EXECQ_GROUP_KEEP_GOING: those that have not started end canceled, those that run
  *    are asked to stop (reason GROUP), by the thread that saw the failure. The same happens when the group is canceled, its
- *    time is over (reason DEADLINE), or the group outside of it is canceled (that one's reason).
+ *    time is over (reason DEADLINE), its cancel source is canceled (reason CALLER, as everything that is linked to a source),
+ *    or the group outside of it is canceled (that one's reason).
  *  - A canceled group accepts nothing any more (EXECQ_ECLOSED), nor does one whose join has returned its outcome.
  *  - A group inside another one (parent) belongs to it: the outer one's join waits for the inner one's tasks, too. What
  *    happened in the inner one is for who joins that. Where it is given up without a join, its outcome goes to
@@ -37,15 +38,18 @@ typedef struct execq_group_options {
     uint32_t max_in_flight; /* of its own tasks, at most so many that have started and not ended; the others wait, in
                                   order, as in an execq_queue; tasks of inner groups do not count. 0: any number */
     uint32_t reserved;      /* 0 */
+    execq_cancel_source *cancel_source; /* its cancellation is the group's, too (reason CALLER), also if it was before;
+                                           borrowed; NULL: none */
 } execq_group_options;
-#define EXECQ_GROUP_OPTIONS_INIT                                            \
-    {                                                                       \
-        (uint32_t)sizeof(execq_group_options), 0, NULL, NULL, NULL, 0, 0, 0 \
+#define EXECQ_GROUP_OPTIONS_INIT                                                  \
+    {                                                                             \
+        (uint32_t)sizeof(execq_group_options), 0, NULL, NULL, NULL, 0, 0, 0, NULL \
     }
 
 /* Makes a group (options NULL: none).
  * Ownership: the caller gets one reference in *out. An inner group keeps the outer one; one with max_in_flight holds a
- *   reference to its executor as long as it lives.
+ *   reference to its executor as long as it lives. It keeps its cancel source; the link ends when the group is joined, or
+ *   canceled, or has neither a reference nor a task any more. A group of a source that is canceled is made, and is canceled.
  * Threads: any. Blocks: never (it may start the thread that keeps times). Order: none.
  * Errors: EXECQ_EINVAL (out NULL, struct_size, reserved, an executor without max_in_flight), EXECQ_ENOTSUP (flags, unknown
  *   bytes), EXECQ_ENOMEM, EXECQ_EAGAIN (timeout_ns), EXECQ_ECLOSED (the parent is canceled or joined); with max_in_flight

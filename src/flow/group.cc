@@ -16,7 +16,7 @@ namespace execq::core {
 
 struct Group::Rest {
     HookList<Membership> to_tell;  // of their cancellation; each may end, and leave the list, at any time
-    Group* over = nullptr;         // finished, with a timer; with a use of each
+    Group* over = nullptr;         // finished, with a timer or a source; with a use of each
 };
 
 // ---- life ----
@@ -55,6 +55,8 @@ execq_status Group::begin(const GroupSpec& spec)
     // Before the parent knows of it, and may finish it.
     if (status == EXECQ_OK && spec.deadline_ns != 0)
         status = start_timer(spec.deadline_ns);
+    if (status == EXECQ_OK && source_ != nullptr)
+        enter_source();
     return status == EXECQ_OK ? enter_parent() : status;
 }
 
@@ -62,7 +64,7 @@ execq_status Group::enter_parent()
 {
     if (parent_ == nullptr)
         return EXECQ_OK;
-    const MutexLock lock(*mutex_);
+    const TreeLock lock(*mutex_);
     if (!parent_->open())
         return EXECQ_ECLOSED;
     parent_->groups_.push_back(*this);
@@ -96,7 +98,23 @@ void Group::timer_done(execq_future* sleep, void* group)
     drop_use(self);
 }
 
-Group::~Group()
+// The link takes a use along, which is the source's once that calls it.
+void Group::enter_source()
+{
+    uses_.fetch_add(1, std::memory_order_relaxed);
+    if (!source_->link(link_))
+        source_canceled(this);
+}
+
+void Group::source_canceled(void* group)
+{
+    auto* self = static_cast<Group*>(group);
+    (void)self->cancel(EXECQ_REASON_CALLER);
+    drop_use(self);
+}
+
+// Nobody else has a use, but the outer group's list may still be walked.
+Group::~Group() EXECQ_NO_ANALYSIS
 {
     if (first_ != nullptr) {
         if (!observed_)
@@ -104,7 +122,7 @@ Group::~Group()
         first_->release();
     }
     if (parent_ != nullptr) {
-        const MutexLock lock(*mutex_);
+        const TreeLock lock(*mutex_);
         if (Hook::next != nullptr)
             parent_->groups_.remove(*this);
     }
@@ -112,6 +130,8 @@ Group::~Group()
         limit_->release();
     if (timer_ != nullptr)
         timer_->release();
+    if (source_ != nullptr)
+        source_->release();
     if (identity_ != nullptr) {
         (void)identity_->resolve(nullptr);
         identity_->release_promise();
@@ -135,7 +155,7 @@ void Group::release()
         return;
     Rest rest;
     {
-        const MutexLock lock(*mutex_);
+        const TreeLock lock(*mutex_);
         orphaned_ = true;
         finish_if_over(rest);
         pass_on(rest);
@@ -194,9 +214,9 @@ void Group::finish_if_over(Rest& rest)
             continue;
         if (group->joiners_ != 0)
             group->tell_joiners();
-        if (group->timer_ == nullptr)
+        if (group->timer_ == nullptr && group->source_ == nullptr)
             continue;
-        group->uses_.fetch_add(1, std::memory_order_relaxed);  // its timer may give up its own at any time
+        group->uses_.fetch_add(1, std::memory_order_relaxed);  // timer and link may give up their own at any time
         group->next_over_ = std::exchange(rest.over, group);
     }
 }
@@ -248,6 +268,22 @@ void Group::note_canceled(std::int32_t reason)
         lost_reason_ = reason;
 }
 
+// The next that can be told, with a reference; null: none.
+Node* Group::next_to_tell(Rest& rest, std::int32_t& reason)
+{
+    while (Membership* member = rest.to_tell.front()) {
+        rest.to_tell.remove(*member);
+        Node& node = member->node;
+        // accepted() tells it; but what runs was accepted, and may look for it as soon as we return.
+        if (!member->enrolled && node.phase() != Phase::running)
+            continue;
+        node.retain();
+        reason = static_cast<Group&>(member->scope).reason_;
+        return &node;
+    }
+    return nullptr;
+}
+
 // Outside of the mutex. The caller's use keeps this group, and with it the tree's mutex.
 void Group::carry_out(Rest& rest)
 {
@@ -255,24 +291,20 @@ void Group::carry_out(Rest& rest)
         Node* node = nullptr;
         std::int32_t reason = EXECQ_REASON_NONE;
         {
-            const MutexLock lock(*mutex_);
-            Membership* member = rest.to_tell.front();
-            if (member == nullptr)
-                break;
-            rest.to_tell.remove(*member);
-            node = &member->node;
-            // accepted() tells it; but what runs was accepted, and may look for it as soon as we return.
-            if (!member->enrolled && node->phase() != Phase::running)
-                continue;
-            node->retain();
-            reason = static_cast<Group&>(member->scope).reason_;
+            const TreeLock lock(*mutex_);
+            node = next_to_tell(rest, reason);
         }
+        if (node == nullptr)
+            break;
         (void)core::cancel(*node, reason);
         node->release();
     }
     while (Group* group = rest.over) {
         rest.over = group->next_over_;
-        (void)cancel_unstarted(*group->timer_, EXECQ_REASON_CALLER);
+        if (group->timer_ != nullptr)
+            (void)cancel_unstarted(*group->timer_, EXECQ_REASON_CALLER);
+        if (group->source_ != nullptr && group->source_->unlink(group->link_))
+            drop_use(group);
         drop_use(group);
     }
 }
@@ -281,7 +313,7 @@ void Group::carry_out(Rest& rest)
 
 execq_status Group::admit(Membership& member)
 {
-    const MutexLock lock(*mutex_);
+    const TreeLock lock(*mutex_);
     if (!open())
         return EXECQ_ECLOSED;
     members_.push_back(member);
@@ -295,7 +327,7 @@ void Group::dismiss(Membership& member) noexcept
 {
     Rest rest;
     {
-        const MutexLock lock(*mutex_);
+        const TreeLock lock(*mutex_);
         unlink(member);
         --root_->tree_members_;
         drop_busy(rest);
@@ -309,7 +341,7 @@ void Group::accepted(Membership& member) noexcept
     bool late = false;
     std::int32_t reason = EXECQ_REASON_NONE;
     {
-        const MutexLock lock(*mutex_);
+        const TreeLock lock(*mutex_);
         member.enrolled = true;
         late = canceled_;
         reason = reason_;
@@ -328,7 +360,7 @@ void Group::ended(Membership& member) noexcept
     Error* failure = node.error();
     Rest rest;
     {
-        const MutexLock lock(*mutex_);
+        const TreeLock lock(*mutex_);
         unlink(member);
         if (failure != nullptr)
             note_failure(*failure, rest);
@@ -338,7 +370,7 @@ void Group::ended(Membership& member) noexcept
     carry_out(rest);
     node.release();  // before who joins goes on: what it owns may end with it
     {
-        const MutexLock lock(*mutex_);
+        const TreeLock lock(*mutex_);
         --root_->tree_members_;
         drop_busy(rest);
     }
@@ -361,25 +393,27 @@ execq_status Group::cancel(std::int32_t reason)
 {
     Rest rest;
     {
-        const MutexLock lock(*mutex_);
+        const TreeLock lock(*mutex_);
         if (!open())
             return EXECQ_EALREADY;
         mark_canceled(reason, rest);
+        uses_.fetch_add(1, std::memory_order_relaxed);  // what is dropped meanwhile may be the last handle
     }
     carry_out(rest);
+    drop_use(this);
     return EXECQ_OK;
 }
 
 Error* Group::error()
 {
-    const MutexLock lock(*mutex_);
+    const TreeLock lock(*mutex_);
     observed_ = observed_ || first_ != nullptr;
     return first_;
 }
 
 std::int32_t Group::cancel_reason()
 {
-    const MutexLock lock(*mutex_);
+    const TreeLock lock(*mutex_);
     return canceled_ ? reason_ : lost_reason_;
 }
 
@@ -391,7 +425,7 @@ public:
     {
         Rest rest;
         {
-            const MutexLock lock(*group.mutex_);
+            const TreeLock lock(*group.mutex_);
             ++group.joiners_;
             group.finish_if_over(rest);
         }
@@ -399,7 +433,7 @@ public:
     }
     ~Joining()
     {
-        const MutexLock lock(*group_.mutex_);
+        const TreeLock lock(*group_.mutex_);
         --group_.joiners_;
     }
     Joining(const Joining&) = delete;
@@ -442,36 +476,44 @@ execq_status Group::join(Deadline deadline)
         return EXECQ_EDEADLK;
     const Joining joining(*this);
     Worker* worker = Worker::current();
+    const bool runs = worker != nullptr && deadline.never();
     for (bool finished = false; !finished;) {
-        if (worker != nullptr && deadline.never())
-            run_in_place(*worker, deadline);
+        if (runs)
+            (void)run_in_place(*worker, deadline);
         const execq_status status = sleep(worker, deadline, finished);
+        // What looked hopeless may have come, or come to its turn, since the look for what may be run here.
+        if (status == EXECQ_EDEADLK && runs && run_in_place(*worker, deadline))
+            continue;
         if (status != EXECQ_OK)
             return status;
     }
     return outcome();
 }
 
-// Until nothing may be run here. A task that waits for its turn in a queue may get that from any other one.
-void Group::run_in_place(Worker& worker, Deadline deadline)
+// Until nothing may be run here. True: something was. A task that waits for its turn in a queue may get that from any other one.
+bool Group::run_in_place(Worker& worker, Deadline deadline)
 {
     struct Holder {
         Node& node;
         ~Holder() { node.release(); }  // also where the body ends the thread
     };
+    bool ran = false;
     for (std::size_t misses = 0, most = 0; misses <= most;) {
         Node* node = nullptr;
         {
-            const MutexLock lock(*mutex_);
+            const TreeLock lock(*mutex_);
             node = next_to_run(worker, deadline);
             most = root_->tree_members_;
         }
         if (node == nullptr)
-            return;
+            break;
         const Holder holder{*node};
         worker.executor().run_in_place(worker, *node);
-        misses = node->phase() == Phase::pending ? misses + 1 : 0;
+        const bool missed = node->phase() == Phase::pending;
+        misses = missed ? misses + 1 : 0;
+        ran = ran || !missed;
     }
+    return ran;
 }
 
 // With a reference. Whatever was looked at goes to the back.
@@ -501,6 +543,23 @@ void Group::find_waiting(Worker& worker, Waiting& waiting)
     }
 }
 
+// Before a sleep, which a worker that is not told to return announces. EXECQ_OK: finished, or to sleep on that turn.
+execq_status Group::look(Worker* worker, Deadline deadline, bool& finished, std::uint32_t& turn, Waiting& waiting)
+{
+    const bool passed = deadline.passed();
+    const TreeLock lock(*mutex_);
+    finished = finished_;
+    turn = turn_.load(std::memory_order_relaxed);
+    if (finished || passed)
+        return finished ? EXECQ_OK : EXECQ_ETIMEDOUT;
+    if (worker != nullptr) {
+        find_waiting(*worker, waiting);
+        ++sleepers_;
+        ++root_->tree_sleepers_;
+    }
+    return EXECQ_OK;
+}
+
 // Until the group is finished or, for a worker, has another member. EXECQ_OK: look again.
 execq_status Group::sleep(Worker* worker, Deadline deadline, bool& finished)
 {
@@ -508,20 +567,9 @@ execq_status Group::sleep(Worker* worker, Deadline deadline, bool& finished)
     const Worker::WaitScope waits(worker);
     Waiting waiting;
     std::uint32_t turn = 0;
-    const bool passed = deadline.passed();
-    {
-        const MutexLock lock(*mutex_);
-        finished = finished_;
-        turn = turn_.load(std::memory_order_relaxed);
-        if (finished || passed)
-            return finished ? EXECQ_OK : EXECQ_ETIMEDOUT;
-        if (worker != nullptr) {
-            find_waiting(*worker, waiting);
-            ++sleepers_;
-            ++root_->tree_sleepers_;
-        }
-    }
-    execq_status status = EXECQ_OK;
+    execq_status status = look(worker, deadline, finished, turn, waiting);
+    if (finished || status != EXECQ_OK)
+        return status;
     Executor::Relief relief;
     for (Node* node : {waiting.blocking, waiting.async}) {
         if (node != nullptr && would_deadlock(worker, *node, relief))
@@ -532,7 +580,7 @@ execq_status Group::sleep(Worker* worker, Deadline deadline, bool& finished)
         futex_wait(&turn_, turn, deadline);
     }
     if (worker != nullptr) {
-        const MutexLock lock(*mutex_);
+        const TreeLock lock(*mutex_);
         --sleepers_;
         --root_->tree_sleepers_;
     }
@@ -541,7 +589,7 @@ execq_status Group::sleep(Worker* worker, Deadline deadline, bool& finished)
 
 execq_status Group::outcome()
 {
-    const MutexLock lock(*mutex_);
+    const TreeLock lock(*mutex_);
     observed_ = true;
     if (first_ != nullptr)
         return EXECQ_EFAILED;

@@ -1,19 +1,20 @@
 // Floor 3. A group: a scope of tasks, and of inner groups, that is joined, canceled and timed as one.
 //
-//   open ──cancel──► canceled ──► finished        a failure, the caller, the deadline, the outer group
+//   open ──cancel──► canceled ──► finished        a failure, the caller, the deadline, a source, the outer group
 //     └──────────────────────────► finished        empty, while somebody joins it or nobody has a handle any more
 //
 // Only open groups take members. A group is busy while it, or a group inside of it, has members; busy_ counts its members and
 // those of its inner groups that are busy themselves. A group that finishes takes the idle ones inside of it along.
 //
 // The groups of one tree share the mutex of its root: a cancellation marks the subtree and takes its members to a list on
-// the canceling thread's stack in one step, and a join looks for tasks in all of its subtree. Bodies, drops and callbacks run outside
-// of it.
+// the canceling thread's stack in one step, and a join looks for tasks in all of its subtree. Bodies, drops and callbacks run
+// outside of it.
 //
-// A member is in the list of its group, or of whoever cancels it, or, once told, in none. A joining worker runs what has not started by
-// itself, as a wait does, and sleeps until the group is finished, or has a member more.
+// A member is in the list of its group, or of whoever cancels it, or, once told, in none. A joining worker runs what has not
+// started by itself, as a wait does, and sleeps until the group is finished, or has a member more.
 //
-// The handles together, each member, each inner group and the timer are uses of a group; the last one frees.
+// The handles together, each member, each inner group, the timer and the link to a source are uses of a group; the last one
+// frees. Timer and link end when the group is finished, which each group is once nobody has a handle and no member is left.
 #pragma once
 
 #include <atomic>
@@ -27,6 +28,7 @@
 #include "execq/group.h"
 #include "flow/queue.h"
 #include "sched/executor.h"
+#include "task/cancel_source.h"
 #include "task/error.h"
 #include "task/membership.h"
 #include "task/node.h"
@@ -35,10 +37,26 @@ namespace execq::core {
 
 class Group;
 
+// Stands for the mutex of a tree's root: clang's analysis cannot tell that all groups of a tree have the same one.
+class EXECQ_CAPABILITY("mutex") GroupTree {};
+inline constexpr GroupTree group_tree;
+
+class EXECQ_SCOPED_CAPABILITY TreeLock {
+public:
+    explicit TreeLock(Mutex& root) EXECQ_ACQUIRE(group_tree) EXECQ_NO_ANALYSIS : mutex_(root) { mutex_.lock(); }
+    ~TreeLock() EXECQ_RELEASE() EXECQ_NO_ANALYSIS { mutex_.unlock(); }
+    TreeLock(const TreeLock&) = delete;
+    TreeLock& operator=(const TreeLock&) = delete;
+
+private:
+    Mutex& mutex_;
+};
+
 struct GroupSpec {
     const char* name = nullptr;
     Group* parent = nullptr;
-    Executor* executor = nullptr;  // of the limit
+    CancelSource* source = nullptr;  // whose cancellation is the group's
+    Executor* executor = nullptr;    // of the limit
     std::uint32_t max_in_flight = 0;
     std::int64_t deadline_ns = 0;  // on the clock; 0: none
     bool keep_going = false;
@@ -75,59 +93,75 @@ private:
     class Joining;
     struct Waiting;
 
-    explicit Group(const GroupSpec& spec) : keep_going_(spec.keep_going), parent_(spec.parent) {}
+    explicit Group(const GroupSpec& spec)
+        : keep_going_(spec.keep_going), parent_(spec.parent), source_(spec.source), link_(source_canceled, this)
+    {
+        if (source_ != nullptr)
+            source_->retain();
+    }
     ~Group() override;
     execq_status begin(const GroupSpec& spec);
     execq_status enter_parent();
     execq_status start_timer(std::int64_t deadline_ns);
     static void timer_done(execq_future* sleep, void* group);
+    void enter_source();
+    static void source_canceled(void* group);
 
-    bool open() const { return !canceled_ && !finished_; }
-    Group* after_in(const Group& top);
-    static void unlink(Membership& member);
-    void add_busy();
-    void drop_busy(Rest& rest);
-    void finish_if_over(Rest& rest);
-    void pass_on(Rest& rest);
-    void mark_canceled(std::int32_t reason, Rest& rest);
-    void note_failure(Error& error, Rest& rest);
-    void note_canceled(std::int32_t reason);
-    void tell_joiners();
-    void carry_out(Rest& rest);
-    static void drop_use(Group* group);
+    bool open() const EXECQ_REQUIRES(group_tree) { return !canceled_ && !finished_; }
+    Group* after_in(const Group& top) EXECQ_REQUIRES(group_tree);
+    static void unlink(Membership& member) EXECQ_REQUIRES(group_tree);
+    void add_busy() EXECQ_REQUIRES(group_tree);
+    void drop_busy(Rest& rest) EXECQ_REQUIRES(group_tree);
+    void finish_if_over(Rest& rest) EXECQ_REQUIRES(group_tree);
+    void pass_on(Rest& rest) EXECQ_REQUIRES(group_tree);
+    void mark_canceled(std::int32_t reason, Rest& rest) EXECQ_REQUIRES(group_tree);
+    void note_failure(Error& error, Rest& rest) EXECQ_REQUIRES(group_tree);
+    void note_canceled(std::int32_t reason) EXECQ_REQUIRES(group_tree);
+    void tell_joiners() EXECQ_REQUIRES(group_tree);
+    Node* next_to_tell(Rest& rest, std::int32_t& reason) EXECQ_REQUIRES(group_tree);
+    void carry_out(Rest& rest) EXECQ_EXCLUDES(group_tree);
+    static void drop_use(Group* group) EXECQ_EXCLUDES(group_tree);
 
-    void run_in_place(Worker& worker, Deadline deadline);
-    Node* next_to_run(Worker& worker, Deadline deadline);
-    void find_waiting(Worker& worker, Waiting& waiting);
-    execq_status sleep(Worker* worker, Deadline deadline, bool& finished);
+    bool run_in_place(Worker& worker, Deadline deadline) EXECQ_EXCLUDES(group_tree);
+    Node* next_to_run(Worker& worker, Deadline deadline) EXECQ_REQUIRES(group_tree);
+    void find_waiting(Worker& worker, Waiting& waiting) EXECQ_REQUIRES(group_tree);
+    execq_status sleep(Worker* worker, Deadline deadline, bool& finished) EXECQ_EXCLUDES(group_tree);
+    execq_status look(Worker* worker, Deadline deadline, bool& finished, std::uint32_t& turn, Waiting& waiting)
+        EXECQ_EXCLUDES(group_tree);
     execq_status outcome();
 
     const bool keep_going_;
+    // Set before anybody else knows of the group.
     Group* const parent_;         // with a use
+    CancelSource* const source_;  // with a handle
     Mutex own_mutex_;             // used by the root
-    Mutex* mutex_ = &own_mutex_;  // the root's: guards all below, of all groups of the tree
+    Mutex* mutex_ = &own_mutex_;  // the root's, which group_tree stands for
     Group* root_ = this;
-    Node* identity_ =
-        nullptr;              // what a body of ours would wait for, for the search for deadlocks; with both references
+    // What a body of ours would wait for, for the search for deadlocks; with both references.
+    Node* identity_ = nullptr;
     Queue* limit_ = nullptr;  // with a handle
+    Node* timer_ = nullptr;   // a sleep; with a reference
     std::string name_;
 
-    HookList<Membership> members_;
-    HookList<Group> groups_;  // inside
-    std::size_t busy_ = 0;
-    std::size_t tree_members_ = 0;   // the root's: of all of the tree
-    std::size_t tree_sleepers_ = 0;  // the root's: workers that sleep in a join
-    std::size_t sleepers_ = 0;
-    std::size_t joiners_ = 0;
-    bool canceled_ = false;
-    bool finished_ = false;
-    bool orphaned_ = false;                         // nobody has a handle
-    bool observed_ = false;                         // somebody was told of the outcome, or the outer group was
-    std::int32_t reason_ = EXECQ_REASON_NONE;       // of the cancellation of the group
-    std::int32_t lost_reason_ = EXECQ_REASON_NONE;  // of the first member that ended canceled
-    Error* first_ = nullptr;                        // failure; with a reference
-    Node* timer_ = nullptr;                         // a sleep; with a reference
-    Group* next_over_ = nullptr;                    // in Rest
+    SourceLink link_;  // with a use while it is linked
+
+    HookList<Membership> members_ EXECQ_GUARDED_BY(group_tree);
+    HookList<Group> groups_ EXECQ_GUARDED_BY(group_tree);  // inside
+    std::size_t busy_ EXECQ_GUARDED_BY(group_tree) = 0;
+    std::size_t tree_members_ EXECQ_GUARDED_BY(group_tree) = 0;   // the root's: of all of the tree
+    std::size_t tree_sleepers_ EXECQ_GUARDED_BY(group_tree) = 0;  // the root's: workers that sleep in a join
+    std::size_t sleepers_ EXECQ_GUARDED_BY(group_tree) = 0;
+    std::size_t joiners_ EXECQ_GUARDED_BY(group_tree) = 0;
+    bool canceled_ EXECQ_GUARDED_BY(group_tree) = false;
+    bool finished_ EXECQ_GUARDED_BY(group_tree) = false;
+    bool orphaned_ EXECQ_GUARDED_BY(group_tree) = false;  // nobody has a handle
+    // Somebody was told of the outcome, or the outer group was.
+    bool observed_ EXECQ_GUARDED_BY(group_tree) = false;
+    std::int32_t reason_ EXECQ_GUARDED_BY(group_tree) = EXECQ_REASON_NONE;  // of the cancellation of the group
+    // Of the first member that ended canceled.
+    std::int32_t lost_reason_ EXECQ_GUARDED_BY(group_tree) = EXECQ_REASON_NONE;
+    Error* first_ EXECQ_GUARDED_BY(group_tree) = nullptr;  // failure; with a reference
+    Group* next_over_ = nullptr;                           // in Rest
 
     // Changed under the mutex: joiners sleep on it.
     std::atomic<std::uint32_t> turn_{0};

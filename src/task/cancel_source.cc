@@ -104,6 +104,7 @@ bool CancelSource::cancel()
         CancelSource* source = rest;
         rest = source->next_;
         source->run_calls();
+        source->cancel_whole();
         source->cancel_members();
         source->cancel_links();
         rest = source->cancel_children(rest);
@@ -125,6 +126,21 @@ void CancelSource::run_calls()
             running_.push_back(*call);
         }
         run(*call);
+    }
+}
+
+void CancelSource::cancel_whole()
+{
+    for (;;) {
+        SourceLink* link = nullptr;
+        {
+            const MutexLock lock(mutex_);
+            link = whole_.front();
+            if (link == nullptr)
+                return;
+            whole_.remove(*link);
+        }
+        link->cancel(link->env);
     }
 }
 
@@ -276,6 +292,26 @@ execq_status CancelSource::off(execq_cancel_token token)
     call_drop(unused->drop, unused->env);
     delete unused;
     return EXECQ_OK;
+}
+
+// ---- groups ----
+
+bool CancelSource::link(SourceLink& link)
+{
+    const MutexLock lock(mutex_);
+    if (requested())
+        return false;
+    whole_.push_back(link);
+    return true;
+}
+
+bool CancelSource::unlink(SourceLink& link)
+{
+    const MutexLock lock(mutex_);
+    if (link.Hook::next == nullptr)
+        return false;
+    whole_.remove(link);
+    return true;
 }
 
 // ---- futures ----

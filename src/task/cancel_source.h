@@ -1,10 +1,11 @@
-// Floor 1. A cancel source: a scope of tasks, futures, callbacks and other sources that are canceled together.
+// Floor 1. A cancel source: a scope of tasks, groups, futures, callbacks and other sources that are canceled together.
 //
 // What is linked lies in lists, under the mutex. Who cancels flips the state first, takes one after the other out of its list
 // and sees to it outside of the mutex; what comes later finds the source canceled and sees to itself.
 //
 // The handles together, each member, each linked future and each child are uses of the source; the last one frees. A child is
-// in its parent's list, without a use of its own, until it ends.
+// in its parent's list, without a use of its own, until it ends. A group that is linked has a handle, and a use of its own that
+// the list holds; both end with the link.
 #pragma once
 
 #include <atomic>
@@ -17,6 +18,14 @@
 #include "task/node.h"
 
 namespace execq::core {
+
+// What is canceled as a whole together with a source: a group. Its maker's, and in the source's list while it is linked.
+struct SourceLink : Hook {
+    SourceLink(void (*given)(void* env), void* given_env) : cancel(given), env(given_env) {}
+
+    void (*const cancel)(void* env);  // on the thread that cancels, under no lock
+    void* const env;
+};
 
 class CancelSource final : public TaskScope, private Hook {  // Hook: the parent's list, under its mutex
 public:
@@ -39,6 +48,10 @@ public:
     execq_status off(execq_cancel_token token);
     // EXECQ_OK or EXECQ_ENOMEM.
     execq_status link(Node& future);
+    // False: canceled before. Otherwise it is called once, or unlinked; the caller keeps the source, and env, until then.
+    bool link(SourceLink& link);
+    // True to one caller, if it was linked, and is not called any more. Waits for nobody.
+    bool unlink(SourceLink& link);
 
     // ---- as a scope ----
     execq_status admit(Membership& member) override;
@@ -57,6 +70,7 @@ private:
 
     bool flip();
     void run_calls();
+    void cancel_whole();
     void cancel_members();
     void cancel_links();
     CancelSource* cancel_children(CancelSource* rest);
@@ -73,6 +87,7 @@ private:
     HookList<Membership> passed_ EXECQ_GUARDED_BY(mutex_);  // seen by a cancellation
     HookList<Call> calls_ EXECQ_GUARDED_BY(mutex_);
     HookList<Call> running_ EXECQ_GUARDED_BY(mutex_);
+    HookList<SourceLink> whole_ EXECQ_GUARDED_BY(mutex_);
     HookList<FutureLink> links_ EXECQ_GUARDED_BY(mutex_);
     HookList<CancelSource> children_ EXECQ_GUARDED_BY(mutex_);
     CancelSource* next_ = nullptr;  // in a walk of who canceled it; with a use

@@ -42,7 +42,7 @@ const STRUCTS = {
     }),
     execq_group_options: koffi.struct('execq_group_options', {
         struct_size: 'uint32_t', flags: 'uint32_t', name: 'const char *', parent: 'void *', executor: 'void *',
-        timeout_ns: 'int64_t', max_in_flight: 'uint32_t', reserved: 'uint32_t',
+        timeout_ns: 'int64_t', max_in_flight: 'uint32_t', reserved: 'uint32_t', cancel_source: 'void *',
     }),
     execq_running_task: koffi.struct('execq_running_task', {
         name: koffi.array('char', 48, 'String'), running_ns: 'int64_t', reserved: 'uint64_t',

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstdint>
 #include <exception>
+#include <execq/cpp/cancel.hpp>
 #include <execq/cpp/executor.hpp>
 #include <optional>
 #include <utility>
@@ -20,7 +21,8 @@ struct group_options {
     const group* parent = nullptr;  // the group that this one is inside of
     // Canceled after that.
     std::optional<std::chrono::nanoseconds> timeout = {};
-    std::uint32_t max_in_flight = 0;  // tasks that have started and not ended; 0: any number
+    std::uint32_t max_in_flight = 0;        // tasks that have started and not ended; 0: any number
+    const cancel_source* cancel = nullptr;  // whose cancellation is the group's
 };
 
 // Tasks that end before the scope does: group g(pool); g.run(f); g.run(h); g.join().
@@ -38,6 +40,7 @@ public:
         options.executor = chosen.max_in_flight != 0 ? executor_.native() : nullptr;
         options.timeout_ns = detail::option_ns(chosen.timeout);
         options.max_in_flight = chosen.max_in_flight;
+        options.cancel_source = chosen.cancel != nullptr ? chosen.cancel->native() : nullptr;
         detail::check(execq_group_new(&options, &group_));
     }
     group(const group&) = delete;
