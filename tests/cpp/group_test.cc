@@ -59,4 +59,24 @@ TEST(CppGroup, an_inner_group_is_canceled_with_the_outer_one)
     EXPECT_EQ(thrown_by<canceled>([&] { inner.join(); }).reason(), cancel_reason::group);
 }
 
+TEST(CppGroup, a_source_cancels_it)
+{
+    scoped_executor pool({.max_threads = 1});
+    const cancel_source source;
+    group all(pool, {.cancel = &source});
+    std::atomic<bool> started{false};
+    all.run([&] {
+        started = true;
+        while (!cancel_requested())
+            std::this_thread::yield();
+        throw canceled();
+    });
+    while (!started)
+        std::this_thread::yield();
+    EXPECT_TRUE(source.cancel());
+    EXPECT_EQ(thrown_by<canceled>([&] { all.join(); }).reason(), cancel_reason::caller);
+    group late(pool, {.cancel = &source});
+    EXPECT_EQ(thrown_by<error>([&] { late.run([] {}); }).code(), EXECQ_ECLOSED);
+}
+
 }  // namespace

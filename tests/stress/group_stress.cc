@@ -1,7 +1,9 @@
 // Random trees of groups: children that succeed, fail, cancel, add siblings, make inner groups and join them or give them up;
 // some go through a limit, are asynchronous, delayed, in series, or told of in a queue. Others cancel and join meanwhile.
+// A join of a worker is a deadlock only where threads are short, and the group has what no wait may run.
 // When a join returns, each child that it covers has ended in exactly one way and was dropped once; what the join tells is
 // what the children did; and no failure is reported as unseen.
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <memory>
@@ -18,10 +20,13 @@ namespace {
 using Random = std::minstd_rand;
 
 constexpr int deepest = 6;
+constexpr int most_children = 64;
+constexpr std::uint32_t many_threads = most_children + 1;
 constexpr std::int64_t us = 1'000;
 constexpr std::int64_t hour = 3'600'000'000'000;
 
 execq_executor* executor = nullptr;
+bool threads_are_short = false;    // otherwise each of a tree's children may block one
 execq_executor* helper = nullptr;  // completes asynchronous tasks; no worker of it joins anything
 execq_cq* cq = nullptr;
 std::atomic<std::size_t> unobserved{0};
@@ -53,6 +58,7 @@ struct Child {
     std::atomic<int> drops{0};
     int runs = 0;
     std::int32_t returned = 0;
+    bool held_back = false;  // what a worker cannot run in place as soon as it likes
     bool accepted = false;
     execq_future* future = nullptr;  // under the scope's mutex, for those who cancel it
     execq_promise* promise = nullptr;
@@ -193,6 +199,15 @@ void give_up(Scope& scope)
     execq_group_release(scope.group);
 }
 
+// A task that no wait may claim: asynchronous, not due, or behind others of a limit.
+bool holds_back(Scope& scope)
+{
+    const std::lock_guard lock(scope.mutex);
+    const auto any = [](const auto& all, const auto& holds) { return std::any_of(all.begin(), all.end(), holds); };
+    return any(scope.children, [](const auto& child) { return child->held_back; }) ||
+           any(scope.inner, [](const auto& inner) { return holds_back(*inner); });
+}
+
 void join_inner(Scope& scope, Random& random)
 {
     if (random() % 4 == 0) {
@@ -204,6 +219,7 @@ void join_inner(Scope& scope, Random& random)
     ++totals.worker_joins;
     if (status == EXECQ_EDEADLK) {
         ++totals.deadlocks;
+        CHECK(threads_are_short && holds_back(scope));
         return give_up(scope);
     }
     verify_joined(scope, status);
@@ -369,6 +385,8 @@ void submit_child(Scope& scope, Random& random)
         options.priority = EXECQ_PRIORITY_HIGH;
     execq_group_retain(scope.group);
     execq_future* future = nullptr;
+    child->held_back =
+        scope.limit != 0 || options.delay_ns != 0 || child->kind == Kind::async || child->kind == Kind::series;
     const execq_status status = hand_in(*child, options, random(), &future);
     // Only a member knows that nobody has joined it: who is outside may find it finished by a join.
     CHECK(status == EXECQ_OK || status == EXECQ_ECLOSED);
@@ -484,7 +502,7 @@ std::size_t run_tree(std::uint32_t seed)
     Random random(seed);
     Tree tree;
     tree.doomed = random() % 4 == 0;
-    tree.budget = 64;
+    tree.budget = most_children;
     tree.root = std::make_unique<Scope>(tree, nullptr, 1);
     make_scope(*tree.root, random);
     std::thread other;
@@ -503,6 +521,8 @@ execq_executor* pool(std::uint32_t threads)
 {
     execq_executor_options options = EXECQ_EXECUTOR_OPTIONS_INIT;
     options.max_threads = threads;
+    options.reserved_loop_workers =
+        threads >= many_threads ? 1 : 0;  // where blocking tasks cannot delay asynchronous ones
     execq_executor* made = nullptr;
     CHECK(execq_executor_new(&options, &made) == EXECQ_OK);
     return made;
@@ -527,9 +547,10 @@ int main()
     const std::size_t wanted = stress_n(100'000, 10'000);
     std::size_t n = 0;
     std::uint32_t seed = 1;
-    for (std::uint32_t threads : {1U, 2U, 4U}) {
+    for (std::uint32_t threads : {1U, 2U, 4U, many_threads}) {
         executor = pool(threads);
-        const std::size_t until = n + (wanted + 2) / 3;
+        threads_are_short = threads < many_threads;
+        const std::size_t until = n + (wanted + 3) / 4;
         while (n < until)
             n += run_tree(seed++);
         end_pool(executor);

@@ -1,4 +1,5 @@
-// Allocations by operator new(std::nothrow) that fail on demand. It replaces the operators: for one file of a program.
+// Allocations by operator new(std::nothrow), and where that is asked for by operator new, that fail on demand. It replaces the
+// operators: for one file of a program.
 #pragma once
 
 #include <cstdlib>
@@ -6,6 +7,8 @@
 
 // How many of this thread's still succeed; negative: all.
 inline thread_local int allocations_left = -1;
+// Those that throw count, too.
+inline thread_local bool throwing_counts = false;
 
 inline void* allocate_unless_out(std::size_t size)
 {
@@ -19,7 +22,9 @@ inline void* allocate_unless_out(std::size_t size)
 // Not inlined: the compiler would take a call of free() for one that does not fit.
 [[gnu::noinline]] void* operator new(std::size_t size)
 {
-    void* memory = std::malloc(size);
+    void* memory = throwing_counts ? allocate_unless_out(size) : std::malloc(size);
+    if (memory == nullptr && throwing_counts)
+        throw std::bad_alloc();
     if (memory == nullptr)
         std::abort();
     return memory;
