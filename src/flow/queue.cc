@@ -22,7 +22,8 @@ execq_status Queue::make(Executor& executor, const QueueSpec& spec, Queue** out)
     try {
         *out = new Queue(executor, spec, closed);
     } catch (const std::bad_alloc&) {
-        closed->release();  // its future
+        (void)closed->resolve(nullptr);  // broken, it would be reported
+        closed->release();               // its future
         closed->release_promise();
         return EXECQ_ENOMEM;
     }

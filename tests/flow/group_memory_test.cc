@@ -41,7 +41,8 @@ struct Setting {
     }
     ~Setting()
     {
-        EXPECT_EQ(Timekeeper::get().usage().timers, 0U);
+        while (Timekeeper::get().usage().timers != 0)  // its thread may still be at one that was canceled
+            std::this_thread::yield();
         outer->release();
         EXPECT_TRUE(source->cancel());  // what were still linked would be called, and gone
         source->release();
@@ -124,7 +125,7 @@ TEST(GroupMemory, NorDoesALineThatIsNotThere)
         EXPECT_EQ(lines.size(), held + allowed) << "what it had got is given back";
     }
     refuse_memory = false;
-    EXPECT_GE(allowed, 3U) << "what stands for its tasks, its timer's record and sleep";
+    EXPECT_GE(allowed, 2U) << "its timer's record and sleep";
     EXPECT_LT(allowed, 100U);
     setting.use_and_end(group);
     for (void* line : lines)

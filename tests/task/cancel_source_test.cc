@@ -179,7 +179,7 @@ TEST(CancelSource, WithoutMemoryNothingIsChanged)
         << "the next needs a record";
     EXPECT_EQ(fail_each_allocation([&] { return child->link(*promise); }, EXECQ_ENOMEM,
                                    [&] { EXPECT_FALSE(promise->cancel_requested()); }),
-              2);
+              3);
     EXPECT_TRUE(source->cancel());
     EXPECT_TRUE(promise->cancel_requested());
     EXPECT_TRUE(promise->resolve(nullptr));
