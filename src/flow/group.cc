@@ -490,7 +490,7 @@ execq_status Group::join(Deadline deadline)
     return outcome();
 }
 
-// Until nothing may be run here. True: something was. A task that waits for its turn in a queue may get that from any other one.
+// Until nothing may be run here. True: something was. A task that waits for its turn in a queue may get that from any other.
 bool Group::run_in_place(Worker& worker, Deadline deadline)
 {
     struct Holder {
