@@ -55,7 +55,8 @@ EXECQ_API execq_status execq_cancel_source_new(const execq_cancel_source_options
 EXECQ_API void execq_cancel_source_retain(execq_cancel_source *source);
 
 /* Gives up a reference. Nothing is canceled by that. A source ends when its last reference is gone, every task and
- * future that is linked to it is done, every group that belongs to it has ended, and every source that it is the parent of has ended; callbacks that were not called
+ * future that is linked to it is done, every group that belongs to it has ended,
+ * and every source that it is the parent of has ended; callbacks that were not called
  * are dropped then.
  * Ownership: the caller's reference ends. Threads: any, its own callbacks too. Blocks: never. Order: none.
  * Errors: NULL is ignored. Since: 0.4. */

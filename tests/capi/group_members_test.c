@@ -1,4 +1,4 @@
-/* Each kind of submission as a member of a group: until its end, canceled with it, refused by a closed one; groups of sources. */
+/* Each kind of submission as a member of a group: until its end, canceled, refused by a closed one; groups of sources. */
 #include "capi.h"
 
 #include "uv_loop.h"
