@@ -63,6 +63,7 @@ struct task_options {
     const char* uv_identity = nullptr;
     execq::priority priority = execq::priority::normal;
     bool no_wait = false;                     // error(EXECQ_EFULL) where the executor is full, whatever its policy
+    bool interrupt = false;                   // a blocked system call returns EINTR where it is asked to stop
     execq_queue* queue = nullptr;             // goes through it; queue.hpp does so by itself
     std::uint64_t key = 0;                    // shares its turns there
     const execq::context* context = nullptr;  // active in the task; null: what is active in the caller
@@ -190,7 +191,7 @@ inline execq_task_options c_options(const task_options& chosen, execq_drop_fn dr
     options.timeout_ns = option_ns(chosen.timeout);
     options.uv_identity = chosen.uv_identity;
     options.priority = static_cast<std::int32_t>(chosen.priority);
-    options.flags = chosen.no_wait ? EXECQ_TASK_NO_WAIT : 0;
+    options.flags = (chosen.no_wait ? EXECQ_TASK_NO_WAIT : 0U) | (chosen.interrupt ? EXECQ_TASK_INTERRUPT : 0U);
     options.queue = chosen.queue;
     options.key = chosen.key;
     options.cancel_source = chosen.cancel;
