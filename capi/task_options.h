@@ -71,7 +71,8 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
     if (options == nullptr)
         return capture_context(spec.context);
     execq_task_options read;
-    const execq_status status = read_options<first_task_options_size>(options, EXECQ_TASK_NO_WAIT | EXECQ_TASK_INTERRUPT, read);
+    const execq_status status =
+        read_options<first_task_options_size>(options, EXECQ_TASK_NO_WAIT | EXECQ_TASK_INTERRUPT, read);
     if (status != EXECQ_OK)
         return status;
     if ((read.env_size != 0 && env == nullptr) || read.reserved != 0 || read.priority < EXECQ_PRIORITY_LOW ||

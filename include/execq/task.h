@@ -59,7 +59,8 @@ typedef struct execq_task_options {
 enum {
     EXECQ_TASK_NO_WAIT = 1, /* the submission never waits, and never runs the task itself: where the executor,
                               or the queue, has no room, it answers EXECQ_EFULL */
-    EXECQ_TASK_INTERRUPT = 2 /* a system call in which the body blocks when it is asked to stop returns EINTR; see below */
+    EXECQ_TASK_INTERRUPT =
+        2 /* a system call in which the body blocks when it is asked to stop returns EINTR; see below */
 };
 
 /* EXECQ_TASK_INTERRUPT: from the moment at which the running body is asked to stop (where execq_on_cancel has callbacks called)

@@ -69,14 +69,15 @@ struct TaskSpec {
     std::int32_t priority = EXECQ_PRIORITY_NORMAL;
     bool interrupt = false;  // its body is to be interrupted where it is asked to stop
     bool no_wait = false;    // where there is no room, it is refused, whatever the policy
-    Room* room = nullptr;  // of a bounded executor: the node takes a place over
+    Room* room = nullptr;    // of a bounded executor: the node takes a place over
     ContextRef context;
 
     // Nothing but a body and its env.
     bool plain() const
     {
-        return inner == nullptr && drop == nullptr && drop_result == nullptr && name == nullptr && env_size == 0 && !times.any() &&
-               scopes.count() == 0 && priority == EXECQ_PRIORITY_NORMAL && room == nullptr && context.get() == nullptr;
+        return inner == nullptr && drop == nullptr && drop_result == nullptr && name == nullptr && env_size == 0 &&
+               !times.any() && scopes.count() == 0 && priority == EXECQ_PRIORITY_NORMAL && room == nullptr &&
+               context.get() == nullptr;
     }
 };
 
