@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static int signals_that_are(const sigset_t *mask, int blocked)
@@ -501,6 +502,45 @@ static void what_has_no_body_or_no_thread_is_refused(void **state)
     pool_end(executor);
 }
 
+static int32_t fork_in_the_body(void *env, void **result)
+{
+    while (!execq_cancel_requested()) {
+        sched_yield();
+    }
+    const pid_t child = fork();
+    must(child >= 0);
+    if (child == 0) {
+        _exit(poll(NULL, 0, 50) == 0 && pending_here() == 0 ? 0 : 1);
+    }
+    int status = -1;
+    while (waitpid(child, &status, 0) == -1 && errno == EINTR) {
+    }
+    must(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    return reader_body(env, result);
+}
+
+static void a_forked_child_gets_no_signal(void **state)
+{
+    (void)state;
+#if defined(__SANITIZE_THREAD__)
+    skip();
+#endif
+    static reader self;
+    execq_executor *executor = pool_new(1);
+    const execq_task_options options = interruptible();
+    execq_future *future = NULL;
+    reader_init(&self);
+    assert_status(execq_submit_with(executor, &options, fork_in_the_body, &self, &future), EXECQ_OK);
+    while (execq_future_cancel(future) == EXECQ_OK) {
+        execq_future_release(future); /* before it had started */
+        assert_status(execq_submit_with(executor, &options, fork_in_the_body, &self, &future), EXECQ_OK);
+    }
+    must_end_canceled(future, EXECQ_REASON_CALLER);
+    must_have_been_interrupted(executor, &self);
+    pool_end(executor);
+    reader_destroy(&self);
+}
+
 static void without_a_timer_the_task_fails(void **state)
 {
     (void)state;
@@ -539,6 +579,7 @@ int main(void)
         cmocka_unit_test(a_body_may_end_its_thread),
         cmocka_unit_test(a_caller_that_runs_it_has_its_mask_back),
         cmocka_unit_test(what_has_no_body_or_no_thread_is_refused),
+        cmocka_unit_test(a_forked_child_gets_no_signal),
         cmocka_unit_test(without_a_timer_the_task_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

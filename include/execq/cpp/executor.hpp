@@ -191,7 +191,9 @@ inline execq_task_options c_options(const task_options& chosen, execq_drop_fn dr
     options.timeout_ns = option_ns(chosen.timeout);
     options.uv_identity = chosen.uv_identity;
     options.priority = static_cast<std::int32_t>(chosen.priority);
-    options.flags = (chosen.no_wait ? EXECQ_TASK_NO_WAIT : 0U) | (chosen.interrupt ? EXECQ_TASK_INTERRUPT : 0U);
+    options.flags = chosen.no_wait ? EXECQ_TASK_NO_WAIT : 0;
+    if (chosen.interrupt)
+        options.flags |= EXECQ_TASK_INTERRUPT;
     options.queue = chosen.queue;
     options.key = chosen.key;
     options.cancel_source = chosen.cancel;
