@@ -3,6 +3,7 @@
 // unblocked or pending.
 #include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <ctime>
 #include <poll.h>
@@ -63,7 +64,7 @@ struct Job {
     Kind kind = Kind::ordinary;
     long block_ns = 0;
     std::uint32_t blocks = 1;
-    std::uint32_t patience = 0;  // of who cancels, once it has started
+    std::chrono::nanoseconds patience{0};  // of who cancels, once it has started
     std::atomic<bool> started{false};
     bool dropped = false;
     execq_future* future = nullptr;
@@ -135,8 +136,9 @@ struct Job {
     {
         while (!started && execq_future_result(future, nullptr) == EXECQ_EPENDING)
             std::this_thread::yield();
-        for (std::uint32_t i = 0; i != patience; ++i)
-            sums.strangers.load();
+        const auto then = std::chrono::steady_clock::now() + patience;
+        while (std::chrono::steady_clock::now() < then) {
+        }
         const execq_status status = execq_future_cancel(future);
         CHECK(status == EXECQ_EBUSY || status == EXECQ_EALREADY);
     }
@@ -151,7 +153,7 @@ std::size_t run_batch(std::mt19937& random)
         job.kind = static_cast<Kind>(random() % kinds);
         job.block_ns = static_cast<long>(random() % 20'000);
         job.blocks = random() % 3;
-        job.patience = random() % 40'000;
+        job.patience = std::chrono::nanoseconds(random() % 60'000);
         bodies += job.kind == Kind::around_ordinary || job.kind == Kind::around_canceled ? 2 : 1;
     }
     for (Job& job : jobs)
