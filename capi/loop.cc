@@ -37,6 +37,13 @@ private:
 
 thread_local CallFailure call_failure;
 
+// A loop starts tasks in the order of their submission, on a thread that is not the library's.
+bool fits_loops(const TaskSpec &spec)
+{
+    return !spec.times.delayed() && spec.turnstile == nullptr && spec.priority == EXECQ_PRIORITY_NORMAL &&
+           !spec.interrupt;
+}
+
 }  // namespace
 
 execq_status execq_uv_table_load(execq_uv_table *table, execq_symbol_fn sym, void *env)
@@ -97,11 +104,11 @@ execq_status execq_loop_submit(execq_loop *loop, const execq_task_options *optio
                                execq_future **out)
 {
     TaskSpec spec;
-    execq_status status = read_task(options, fn, env, spec);
-    if (status == EXECQ_OK && loop == nullptr)
+    execq_status status = read_task_options(options, env, spec);
+    spec.fn = fn;
+    if (status == EXECQ_OK && (loop == nullptr || fn == nullptr))
         status = EXECQ_EINVAL;
-    if (status == EXECQ_OK &&
-        (spec.times.delayed() || spec.turnstile != nullptr || spec.priority != EXECQ_PRIORITY_NORMAL))
+    if (status == EXECQ_OK && !fits_loops(spec))
         status = EXECQ_ENOTSUP;
     if (status != EXECQ_OK)
         return reject(status, drop_of(options), env);
@@ -115,8 +122,7 @@ execq_status execq_loop_submit_async(execq_loop *loop, const execq_task_options 
     execq_status status = read_task_options(options, env, spec);
     if (status == EXECQ_OK && (loop == nullptr || start == nullptr))
         status = EXECQ_EINVAL;
-    if (status == EXECQ_OK &&
-        (spec.times.delayed() || spec.turnstile != nullptr || spec.priority != EXECQ_PRIORITY_NORMAL))
+    if (status == EXECQ_OK && !fits_loops(spec))
         status = EXECQ_ENOTSUP;
     if (status != EXECQ_OK)
         return reject(status, drop_of(options), env);

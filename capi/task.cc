@@ -96,6 +96,8 @@ execq_status execq_submit_async(execq_executor *executor, const execq_task_optio
     execq_status status = read_task_options(options, env, spec, &uv_identity);
     if (status == EXECQ_OK && start == nullptr)
         status = EXECQ_EINVAL;
+    if (status == EXECQ_OK && spec.interrupt)
+        status = EXECQ_ENOTSUP;
     if (status != EXECQ_OK)
         return reject(status, drop_of(options), env);
     return guarded([&] { return submit_async(core_of(executor), spec, start, uv_identity, out); });

@@ -8,6 +8,7 @@
 #include "execq/task.h"
 #include "flow/group.h"
 #include "flow/queue.h"
+#include "sched/interrupt.h"
 #include "task/callbacks.h"
 #include "task/cancel_source.h"
 #include "task/node.h"
@@ -70,7 +71,8 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
     if (options == nullptr)
         return capture_context(spec.context);
     execq_task_options read;
-    const execq_status status = read_options<first_task_options_size>(options, EXECQ_TASK_NO_WAIT, read);
+    const execq_status status =
+        read_options<first_task_options_size>(options, EXECQ_TASK_NO_WAIT | EXECQ_TASK_INTERRUPT, read);
     if (status != EXECQ_OK)
         return status;
     if ((read.env_size != 0 && env == nullptr) || read.reserved != 0 || read.priority < EXECQ_PRIORITY_LOW ||
@@ -92,6 +94,7 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
         return grouped;
     spec.priority = read.priority;
     spec.no_wait = (read.flags & EXECQ_TASK_NO_WAIT) != 0;
+    spec.interrupt = (read.flags & EXECQ_TASK_INTERRUPT) != 0;
     if (uv_identity != nullptr)
         *uv_identity = read.uv_identity;
     if (read.context == nullptr)
@@ -104,7 +107,11 @@ inline execq_status read_task(const execq_task_options* options, execq_fn fn, vo
 {
     const execq_status status = read_task_options(options, env, spec);
     spec.fn = fn;
-    return status == EXECQ_OK && fn == nullptr ? EXECQ_EINVAL : status;
+    if (status != EXECQ_OK)
+        return status;
+    if (fn == nullptr)
+        return EXECQ_EINVAL;
+    return spec.interrupt ? make_interruptible(spec) : EXECQ_OK;
 }
 
 inline execq_status reject(execq_status status, execq_drop_fn drop, void* env)

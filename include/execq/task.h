@@ -57,9 +57,30 @@ typedef struct execq_task_options {
 
 /* Flags of a task. Since 0.4. */
 enum {
-    EXECQ_TASK_NO_WAIT = 1 /* the submission never waits, and never runs the task itself: where the executor,
+    EXECQ_TASK_NO_WAIT = 1, /* the submission never waits, and never runs the task itself: where the executor,
                               or the queue, has no room, it answers EXECQ_EFULL */
+    EXECQ_TASK_INTERRUPT =
+        2 /* a system call in which the body blocks when it is asked to stop returns EINTR; see below */
 };
+
+/* EXECQ_TASK_INTERRUPT: from the moment at which the running body is asked to stop (where execq_on_cancel has callbacks called)
+ * its thread is sent a signal, at once and then again and again, the pauses growing from 0.1 to 100 milliseconds, so that a
+ * system call that begins just then returns EINTR too. It ends with the body, before its env is dropped: neither another task
+ * nor the library ever gets a signal that was meant for this one.
+ *  - The body has to look: where a call fails with EINTR, and between calls, execq_cancel_requested() says whether to stop.
+ *    Waits of this library go on, as do system calls that the kernel restarts itself. The callbacks that the body's own calls
+ *    run (done, drop) are a part of it; tasks that its waits run in place are not, nor are those on the loop that
+ *    execq_run_until drives.
+ *  - The signal is the highest real-time one below SIGRTMAX that has the default action when the first such task is submitted;
+ *    from then on it is the library's, and the program must not touch its action. Where none has, the submission answers
+ *    EXECQ_ENOTSUP. Its handler does nothing for the program. It is unblocked while the body runs, and only then; a thread that
+ *    runs the task itself (EXECQ_FULL_CALLER_RUNS) has it as before afterwards.
+ *  - Threads that the body starts inherit that mask, and so does a program that it executes; they get no signals. A forked
+ *    child gets none either. A body that calls exec without fork should block the signal first.
+ *  - Each run of a series has its own. Asynchronous tasks, and tasks on a loop (execq_loop_submit), have no body, or no
+ *    thread, to be interrupted: EXECQ_ENOTSUP.
+ *  - Where the kernel has no timer for it (EXECQ_EAGAIN: RLIMIT_SIGPENDING), or memory is out (EXECQ_ENOMEM), the task fails
+ *    with that and its body does not run. */
 
 /* How urgent a task is; any other number is EXECQ_EINVAL. A worker takes high tasks before others, also before those that it
  * has fetched or submitted itself, and low ones after others; but of every 16 tasks that it takes at least one is not high if

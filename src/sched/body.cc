@@ -5,6 +5,7 @@
 #include "base/unwind.h"
 #include "sched/executor.h"
 #include "sched/failure.h"
+#include "sched/interrupt.h"
 #include "sched/worker.h"
 #include "task/cancel_calls.h"
 
@@ -79,6 +80,8 @@ void say_failure(Error* error)
         error->release();
 }
 
+Node* running_node() { return running_body().node; }
+
 bool running_task_is_to_stop()
 {
     if (body_on_top())
@@ -146,6 +149,7 @@ void settle_failed(Node& node, std::int32_t code, Error* error, bool asked_to_st
 
 void run_body(Node& node, Node::Start start)
 {
+    const InterruptPause uninterrupted;
     const bool plain = start == Node::Start::alone;
     void* value = nullptr;
     std::int32_t code = 0;

@@ -14,6 +14,8 @@ namespace execq::core {
 // Names the failure of the task that runs on this thread, innermost; nothing outside of all. Takes the error, which is null
 // where memory is out.
 void say_failure(Error* error);
+// The blocking task that runs on this thread, innermost; null: none, or a plain one.
+Node* running_node();
 // True if that task was asked to stop.
 bool running_task_is_to_stop();
 // Has fn(env) called once that task is asked to stop, at once if it was; see execq_on_cancel. EXECQ_EINVAL: none runs that

@@ -24,6 +24,7 @@
 #include "base/spin.h"
 #include "sched/body.h"
 #include "sched/executor.h"
+#include "sched/interrupt.h"
 #include "task/cancel.h"
 
 namespace execq::core {
@@ -391,6 +392,7 @@ void Executor::run_in_place(Worker& worker, Node& node)
         cancel_unstarted(node, EXECQ_REASON_SHUTDOWN);
     } else if (start_waiting(node)) {
         const HintPause pause(worker);
+        const InterruptPause uninterrupted;
         worker.count_run_in_place();
         // Its queue goes on to hold the executor's reference.
         const bool preset = node.preset();
@@ -414,6 +416,7 @@ void Executor::run_here(Node& node)
         node.release();
     } else if (Worker* worker = own_worker()) {
         const HintPause pause(*worker);
+        const InterruptPause uninterrupted;
         worker->run(node, start, Reference::give);
     } else {
         run_body(node, start);

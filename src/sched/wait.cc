@@ -3,6 +3,7 @@
 #include "base/thread_waits.h"
 #include "sched/body.h"
 #include "sched/executor.h"
+#include "sched/interrupt.h"
 #include "sched/thread_loop.h"
 #include "sched/worker.h"
 #include "task/callbacks.h"
@@ -82,6 +83,7 @@ execq_status wait_for(Node& node, Deadline deadline)
 
 execq_status run_loop_until(Node& node, Deadline deadline)
 {
+    const InterruptPause uninterrupted;  // others have callbacks on the loop
     run_queued();
     if (node.done())
         return EXECQ_OK;

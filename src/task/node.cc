@@ -80,6 +80,7 @@ Node* Node::make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t
     }
     extension->turnstile = spec.turnstile;
     extension->room = spec.room;
+    extension->inner = spec.inner;
     extension->priority = spec.priority;
     return node;
 }

@@ -57,6 +57,7 @@ class Turnstile;
 // A task as it is submitted. Everything is borrowed for the call that takes it.
 struct TaskSpec {
     execq_fn fn = nullptr;
+    execq_fn inner = nullptr;  // the body, where fn is what runs it (sched/interrupt.h)
     void* env = nullptr;
     execq_drop_fn drop = nullptr;
     execq_drop_fn drop_result = nullptr;
@@ -66,15 +67,17 @@ struct TaskSpec {
     TaskScopes scopes;
     Turnstile* turnstile = nullptr;  // if it is one of the scopes, for what stands between the task and its executor
     std::int32_t priority = EXECQ_PRIORITY_NORMAL;
-    bool no_wait = false;  // where there is no room, it is refused, whatever the policy
-    Room* room = nullptr;  // of a bounded executor: the node takes a place over
+    bool interrupt = false;  // its body is to be interrupted where it is asked to stop
+    bool no_wait = false;    // where there is no room, it is refused, whatever the policy
+    Room* room = nullptr;    // of a bounded executor: the node takes a place over
     ContextRef context;
 
     // Nothing but a body and its env.
     bool plain() const
     {
-        return drop == nullptr && drop_result == nullptr && name == nullptr && env_size == 0 && !times.any() &&
-               scopes.count() == 0 && priority == EXECQ_PRIORITY_NORMAL && room == nullptr && context.get() == nullptr;
+        return inner == nullptr && drop == nullptr && drop_result == nullptr && name == nullptr && env_size == 0 &&
+               !times.any() && scopes.count() == 0 && priority == EXECQ_PRIORITY_NORMAL && room == nullptr &&
+               context.get() == nullptr;
     }
 };
 
@@ -208,6 +211,8 @@ public:
 
     // Winner of try_start() only.
     execq_fn fn() const { return reinterpret_cast<execq_fn>(outcome_.load(std::memory_order_relaxed)); }
+    // What that runs; null: it is the body itself.
+    execq_fn inner_fn() const { return extended() ? extension().inner : nullptr; }
     void* task_env() const { return Registration::next; }
     // Winner of try_start() or try_claim_cancel() only: ends the ownership of env.
     void drop_env()
@@ -333,6 +338,7 @@ private:
         TaskTimer* timer = nullptr;         // behind it; owned by the timekeeper
         Membership* memberships = nullptr;  // behind it; each owned by its scope
         Turnstile* turnstile = nullptr;     // one of the scopes
+        execq_fn inner = nullptr;           // as in TaskSpec
         Room* room = nullptr;               // a place there, until the task has started or is canceled
         std::int32_t priority = EXECQ_PRIORITY_NORMAL;
         // The source of a promise, with one reference, and its stage (task/forward.cc). Written by who forwards, then by

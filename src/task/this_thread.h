@@ -4,6 +4,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -13,6 +14,7 @@ namespace execq::core {
 
 class Context;
 class Error;
+class Interrupter;
 class LoopPort;
 class Worker;
 struct CancelCall;
@@ -71,6 +73,8 @@ struct ThisThread {
     Error* failure = nullptr;            // sched/failure: what the running task said, owned by its scope
     CancelCall* calls = nullptr;         // task/cancel_calls: of the bodies that this thread runs, newest first
     LoopPort* working_port = nullptr;    // flow/loop_port: whose batch of callbacks runs
+    // sched/interrupt: of the body that may be interrupted now. Its signal handler looks at it, on this thread.
+    std::atomic<Interrupter*> interrupter{nullptr};
 };
 
 inline thread_local constinit ThisThread this_thread;

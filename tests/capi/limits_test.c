@@ -73,7 +73,7 @@ static void bad_priorities_and_flags_are_refused_with_their_env(void **state)
         assert_int_equal(counter_get(&dropped), (int)i + 1);
     }
     execq_task_options options = task_options();
-    options.flags = EXECQ_TASK_NO_WAIT << 1;
+    options.flags = EXECQ_TASK_INTERRUPT << 1;
     assert_status(execq_submit_with(executor, &options, do_nothing, NULL, NULL), EXECQ_ENOTSUP);
     pool_end(executor);
 }

@@ -1,7 +1,10 @@
 // Cancel callbacks and sources from C++.
 #include "cpp.h"
 
+#include <cerrno>
+#include <csignal>
 #include <future>
+#include <poll.h>
 
 using namespace execq;
 
@@ -32,6 +35,34 @@ TEST(CppCancel, a_guard_is_called_for_as_long_as_it_lives)
     EXPECT_EQ(task.get(), 11);
     EXPECT_EQ(never, 0);
     EXPECT_EQ(code_of([] { const on_cancel outside([] {}); }), EXECQ_EINVAL);
+}
+
+// Real-time signals that are not blocked here.
+int open_signals()
+{
+    sigset_t mask;
+    EXPECT_EQ(pthread_sigmask(SIG_SETMASK, nullptr, &mask), 0);
+    int n = 0;
+    for (int i = SIGRTMIN; i <= SIGRTMAX; ++i)
+        n += sigismember(&mask, i) == 0 ? 1 : 0;
+    return n;
+}
+
+TEST(CppCancel, a_blocked_call_is_interrupted)
+{
+    scoped_executor pool({.max_threads = 1});
+    std::promise<void> inside;
+    future<void> task = pool.submit(task_options{.interrupt = true}, [&] {
+        EXPECT_EQ(open_signals(), 1);
+        inside.set_value();
+        EXPECT_TRUE(poll(nullptr, 0, -1) == -1 && errno == EINTR);
+        EXPECT_TRUE(cancel_requested());
+        throw Oddity{7};
+    });
+    inside.get_future().wait();
+    EXPECT_EQ(task.cancel(), cancel_result::asked);
+    EXPECT_EQ(thrown_by<Oddity>([&] { task.get(); }).number, 7);
+    EXPECT_EQ(pool.submit(open_signals).get(), 0) << "what left by an exception, too, has ended";
 }
 
 TEST(CppCancel, a_source_cancels_what_is_linked)

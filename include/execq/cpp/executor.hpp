@@ -63,6 +63,7 @@ struct task_options {
     const char* uv_identity = nullptr;
     execq::priority priority = execq::priority::normal;
     bool no_wait = false;                     // error(EXECQ_EFULL) where the executor is full, whatever its policy
+    bool interrupt = false;                   // a blocked system call returns EINTR where it is asked to stop
     execq_queue* queue = nullptr;             // goes through it; queue.hpp does so by itself
     std::uint64_t key = 0;                    // shares its turns there
     const execq::context* context = nullptr;  // active in the task; null: what is active in the caller
@@ -191,6 +192,8 @@ inline execq_task_options c_options(const task_options& chosen, execq_drop_fn dr
     options.uv_identity = chosen.uv_identity;
     options.priority = static_cast<std::int32_t>(chosen.priority);
     options.flags = chosen.no_wait ? EXECQ_TASK_NO_WAIT : 0;
+    if (chosen.interrupt)
+        options.flags |= EXECQ_TASK_INTERRUPT;
     options.queue = chosen.queue;
     options.key = chosen.key;
     options.cancel_source = chosen.cancel;
