@@ -29,6 +29,7 @@ inline void* allocate_unless_out(std::size_t size)
         std::abort();
     return memory;
 }
+[[gnu::noinline]] void* operator new[](std::size_t size) { return operator new(size); }
 [[gnu::noinline]] void* operator new(std::size_t size, const std::nothrow_t&) noexcept
 {
     return allocate_unless_out(size);
