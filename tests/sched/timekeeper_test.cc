@@ -372,7 +372,8 @@ TEST(Timekeeper, a_run_of_a_series_is_in_no_wheel_but_for_its_limit)
         Node* node = submit_to(pool, spec);
         for (int run = 0; run < 3; ++run) {
             gate.await();
-            while (pool.report().queued != 0)  // the timekeeper handed it in, and may not have taken it off its own account
+            while (pool.report().queued !=
+                   0)  // the timekeeper handed it in, and may not have taken it off its own account
                 std::this_thread::yield();
             EXPECT_EQ(keeper().usage().timers, 1U);
             while (keeper().usage().scheduled != (limited ? 1U : 0U))
