@@ -188,14 +188,22 @@ void run_body(Node& node, Node::Start start, Executor* executor)
         }
         code = EXECQ_EEXCEPTION;
     }
-    bool goes_on = false;
-    if (!plain && executor != nullptr)
-        goes_on = node.end_run(code, value);
-    else if (!plain)
-        node.drop_env();
     if (plain && code == 0)
         node.free_alone();
-    else if (goes_on)
+    else if (plain)
+        settle_failed(node, code, error, node.cancel_requested(), Reference::give);
+    else
+        end_body(node, code, value, error, executor);
+}
+
+void end_body(Node& node, std::int32_t code, void* value, Error* error, Executor* executor)
+{
+    bool goes_on = false;
+    if (executor != nullptr)
+        goes_on = node.end_run(code, value);
+    else
+        node.drop_env();
+    if (goes_on)
         go_on(node, *executor);
     else if (code == 0)
         node.settle_value(value, Reference::give);

@@ -33,6 +33,9 @@ bool waits_for_this_thread(const Node& node);
 // series goes on.
 void run_body(Node& node, Node::Start start, Executor* executor = nullptr);
 
+// The end of a body that was started, and not alone; takes the caller's reference and the error (may be null).
+void end_body(Node& node, std::int32_t code, void* value, Error* error, Executor* executor);
+
 // Calls the start function of an asynchronous task that the caller has started. The caller's reference becomes that of
 // the promise's holders, and its use of the place that of the promise.
 void run_start(Node& node, Port& place, uv_loop_s* loop);

@@ -111,22 +111,26 @@ void Executor::fail_unstarted(Node& node, execq_status status)
 
 // ---- running ----
 
-void Executor::run_taken(Node& node)
+Node::Start Executor::start_taken(Node& node)
+{
+    if (mode() == Mode::canceling)
+        (void)cancel_unstarted(node, EXECQ_REASON_SHUTDOWN);
+    const Node::Start start = node.start_taken();
+    if (start == Node::Start::lost)
+        node.release();
+    else if (start == Node::Start::won && node.turnstile() != nullptr)
+        node.turnstile()->starts(node);
+    return start;
+}
+
+bool Executor::run_taken(Node& node)
 {
     const EngineTurn turn(*this);
-    if (mode() == Mode::canceling) {
-        (void)cancel_unstarted(node, EXECQ_REASON_SHUTDOWN);
-        node.release();
-        return;
-    }
-    const Node::Start start = node.start_taken();
-    if (start == Node::Start::lost) {
-        node.release();
-        return;
-    }
-    if (start == Node::Start::won && node.turnstile() != nullptr)
-        node.turnstile()->starts(node);
+    const Node::Start start = start_taken(node);
+    if (start == Node::Start::lost)
+        return false;
     run_body(node, start, this);
+    return true;
 }
 
 void Executor::help(Node& node)

@@ -1,8 +1,8 @@
 // Floor 2. An engine: what stands in the place of an executor's queues and workers where something else runs its tasks.
 //
 // An executor with an engine has no workers. It counts what it accepts, as uses of itself, and gives it to the engine, which
-// has to end each task once: by Executor::run_taken(), or by settling the node and releasing it, and then, in both cases, by
-// Executor::end_taken(). All the rest is as with workers: futures, completions, scopes and times know nothing of it. A queue
+// has to end each task once: by Executor::run_taken(), or by start_taken() and end_body() (sched/body.h), or by canceling and
+// releasing it; and then, in each case, by Executor::end_taken(). All the rest is as with workers: futures, completions, scopes and times know nothing of it. A queue
 // asks for no turns: its next task is handed in by whoever ends, or submits, the one before (flow/queue.cc).
 #pragma once
 
@@ -44,12 +44,14 @@ public:
     virtual void stats(execq_stats& stats) = 0;
 
 protected:
+    Executor& executor() const { return *executor_; }
     std::uint32_t taken() const { return taken_.load(std::memory_order_acquire); }
 
 private:
     friend class Executor;
     // Tasks that were accepted and have not been ended. Written by the executor, up under its mutex; join() sleeps on it.
     std::atomic<std::uint32_t> taken_{0};
+    Executor* executor_ = nullptr;  // which owns it; set by its constructor
 };
 
 // While one lives, this thread runs a task of an executor that has an engine.

@@ -173,6 +173,8 @@ Executor::Executor(const ExecutorSpec& spec, std::unique_ptr<Engine> engine, std
     if (spec.capacity != 0)
         room_ = new Room(spec.capacity);
     direct_ = room_ == nullptr && engine_ == nullptr;
+    if (engine_ != nullptr)
+        engine_->executor_ = this;
 }
 
 Executor::~Executor()

@@ -133,7 +133,12 @@ public:
     // Ends a task that was accepted and cannot run, with that status; takes a reference.
     static void fail_unstarted(Node& node, execq_status status);
     // The engine's: runs or cancels a task that it took, on the calling thread, unless somebody else did; takes its reference.
-    void run_taken(Node& node);
+    // False: it did not run.
+    bool run_taken(Node& node);
+    // The first half of that; where it answers `lost` the reference is given up.
+    Node::Start start_taken(Node& node);
+    // The engine's: to live on with it.
+    void add_use() { uses_.fetch_add(1, std::memory_order_relaxed); }
     // The engine's: a task that it took was ended. It may be the end of the executor, and of the engine.
     void end_taken();
     // Runs a task that the engine has and that has not started, in a wait inside of another one.
