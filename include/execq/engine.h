@@ -26,10 +26,11 @@ typedef struct execq_engine_vtable {
     uint32_t flags;     /* EXECQ_ENGINE_… */
     execq_drop_fn drop; /* drop(engine): no task is left, and nothing more is called; may be NULL */
     /* Takes a task. EXECQ_OK: the engine will end it, or has, inside of this call. Any other status is the answer of the
-     * submission, or of a task that was accepted before (one of a queue, of execq_submit_many, a delayed one) the failure, with
-     * EXECQ_ECLOSED the cancellation; then the task is not the engine's. What it throws stands for EXECQ_EEXCEPTION. Where it
-     * has begun or ended the task, the answer does not count. Called on the thread that submits, that ends the one before in
-     * a queue, or that keeps times. */
+     * submission; then the task is not the engine's. Where the task was accepted before, one of a queue, or of
+     * execq_submit_many behind the first, it fails with that status (with EXECQ_ECLOSED it is canceled); a delayed one is
+     * canceled, and a run of a series tried again. What it throws stands for EXECQ_EEXCEPTION. Where it has begun or ended the
+     * task, the answer does not count. Called on the thread that submits, that ends or begins the one before in a queue, or
+     * that keeps times. */
     execq_status (*submit)(void *engine, execq_engine_task *task);
     /* Tells that a task is not needed any more: it was canceled, or is run elsewhere, before it began, or was asked to stop after
      * execq_engine_task_begin. The engine may drop it from its queue, or stop it, and still has to end it, which may be inside
@@ -91,8 +92,8 @@ EXECQ_API execq_status execq_engine_task_run(execq_engine_task *task);
 /* Begins a task that is run elsewhere: it counts as running, and is to be ended by execq_engine_task_resolve, _reject or _cancel.
  * Ownership: where it answers EXECQ_ECANCELED the engine's reference ends; else it stays.
  * Threads: any; one of several succeeds. Blocks: never. Order: the next task of its queue may be handed to the engine inside.
- * Errors: EXECQ_EINVAL (task NULL), EXECQ_EALREADY (begun, running or ended), EXECQ_ECANCELED (as execq_engine_task_run).
- * Since: 0.5. */
+ * Errors: EXECQ_EINVAL (task NULL), EXECQ_EALREADY (begun, running or ended), EXECQ_ECANCELED (as execq_engine_task_run),
+ *   EXECQ_ENOMEM (it has not begun). Since: 0.5. */
 EXECQ_API execq_status execq_engine_task_begin(execq_engine_task *task);
 
 /* Ends a task with a value, as if its body had returned 0; begins it, if that was not done. Its drop runs here.

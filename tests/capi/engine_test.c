@@ -121,16 +121,16 @@ typedef struct work {
     execq_engine_task *task;
 } work;
 
-static void work_run(uv_work_t *request)
+static void work_run(uv_work_t *req)
 {
-    const execq_status status = execq_engine_task_run(((work *)request->data)->task);
+    const execq_status status = execq_engine_task_run(((work *)req->data)->task);
     must(status == EXECQ_OK || status == EXECQ_ECANCELED);
 }
 
-static void work_ended(uv_work_t *request, int status)
+static void work_ended(uv_work_t *req, int status)
 {
     (void)status;
-    free(request->data);
+    free(req->data);
 }
 
 static void uv_wake(engine *e)
@@ -594,7 +594,7 @@ static void a_series_goes_on_until_it_fails(void **state)
         engine_open(&e, kind);
         series s = {e.executor, 0};
         execq_future *future = NULL;
-        assert_status(execq_submit_periodic(e.executor, NULL, MILLISECOND, 0, run_of_series, &s, &future), EXECQ_OK);
+        assert_status(execq_submit_periodic(e.executor, NULL, MILLISECOND, EXECQ_FIXED_RATE, run_of_series, &s, &future), EXECQ_OK);
         assert_status(execq_future_wait(future, -1), EXECQ_OK);
         assert_status(execq_future_result(future, NULL), EXECQ_EFAILED);
         assert_int_equal(execq_error_code(execq_future_error(future)), 9);
