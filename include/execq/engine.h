@@ -32,13 +32,13 @@ typedef struct execq_engine_vtable {
      * task, the answer does not count. Called on the thread that submits, that ends or begins the one before in a queue, or
      * that keeps times. */
     execq_status (*submit)(void *engine, execq_engine_task *task);
-    /* Tells that a task is not needed any more: it was canceled, or is run elsewhere, before it began, or was asked to stop after
-     * execq_engine_task_begin. The engine may drop it from its queue, or stop it, and still has to end it, which may be inside
-     * of this call. The task is borrowed for the call. May come while another thread ends it. May be NULL. */
+    /* Tells that a task is not needed any more: it was canceled, or is run by a wait, before it began, or was asked to stop
+     * after execq_engine_task_begin. The engine may drop it from its queue, or stop it, and still has to end it, which may be
+     * inside of this call. The task is borrowed for the call. May come while another thread ends it. May be NULL. */
     void (*cancel)(void *engine, execq_engine_task *task);
-    /* The executor was closed: EXECQ_DRAIN, then perhaps EXECQ_CANCEL; each once. After EXECQ_CANCEL the library cancels, on the
-     * thread that closes, what has not begun, and asks the rest to stop. Submissions that were accepted before may still be
-     * on their way. May be NULL. */
+    /* The executor was closed: EXECQ_DRAIN, then perhaps EXECQ_CANCEL; each once. After EXECQ_CANCEL the library cancels, on
+     * the thread that closes, what has not begun, and asks the rest to stop. Submissions that were accepted before may still
+     * be on their way. May be NULL. */
     void (*close)(void *engine, int32_t mode);
     const char *name; /* of the executor; copied; may be NULL */
 } execq_engine_vtable;
@@ -65,10 +65,11 @@ typedef struct execq_engine_task_info {
 
 /* Makes an executor whose tasks are run by the host: all that takes an executor takes it, and futures, completions, queues,
  * groups, contexts, cancel sources, drops, deadlines, delays and series work as with a pool. It has no threads.
- * execq_submit_async is EXECQ_ENOTSUP. Where the engine ends a task inside of its submit function, the body runs inside of the
- * submission, whose future is done when it returns; its limits are not kept meanwhile. execq_executor_close with EXECQ_CANCEL
- * cancels on the calling thread what has not begun. execq_executor_join waits until the engine has ended each task that it
- * took; on a thread that runs one of them it is EXECQ_EDEADLK.
+ * execq_submit_async is EXECQ_ENOTSUP; a queue with EXECQ_FULL_CALLER_RUNS waits for room. Where the engine ends a task inside
+ * of its submit function, the body runs inside of the submission, whose future is done when it returns; its limits are not
+ * kept meanwhile. execq_executor_close with EXECQ_CANCEL cancels on the calling thread what has not begun.
+ * execq_executor_join waits until the engine has ended each task that it took; on a thread that runs one of them it is
+ * EXECQ_EDEADLK.
  * Ownership: the vtable is copied. engine is taken, whatever is answered: drop(engine) runs once, inside the call where that
  *   fails, else after the last release, once the engine has ended its last task, on the thread that does so. The caller gets
  *   one reference in *out.
@@ -89,7 +90,8 @@ EXECQ_API execq_status execq_executor_from_vtable(const execq_engine_vtable *vta
  *   wait: the body does not run, the task is ended). EXECQ_OK says that the body ran, however it ended. Since: 0.5. */
 EXECQ_API execq_status execq_engine_task_run(execq_engine_task *task);
 
-/* Begins a task that is run elsewhere: it counts as running, and is to be ended by execq_engine_task_resolve, _reject or _cancel.
+/* Begins a task that is run elsewhere: it counts as running, and is to be ended by execq_engine_task_resolve, _reject or
+ * _cancel.
  * Ownership: where it answers EXECQ_ECANCELED the engine's reference ends; else it stays.
  * Threads: any; one of several succeeds. Blocks: never. Order: the next task of its queue may be handed to the engine inside.
  * Errors: EXECQ_EINVAL (task NULL), EXECQ_EALREADY (begun, running or ended), EXECQ_ECANCELED (as execq_engine_task_run),

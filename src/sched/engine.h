@@ -2,8 +2,9 @@
 //
 // An executor with an engine has no workers. It counts what it accepts, as uses of itself, and gives it to the engine, which
 // has to end each task once: by Executor::run_taken(), or by start_taken() and end_body() (sched/body.h), or by canceling and
-// releasing it; and then, in each case, by Executor::end_taken(). All the rest is as with workers: futures, completions, scopes and times know nothing of it. A queue
-// asks for no turns: its next task is handed in by whoever ends, or submits, the one before (flow/queue.cc).
+// releasing it; and then, in each case, by Executor::end_taken(). All the rest is as with workers: futures, completions,
+// scopes and times know nothing of it. A queue asks for no turns: its next task is handed in by whoever ends, or submits, the
+// one before (flow/queue.cc).
 #pragma once
 
 #include <atomic>

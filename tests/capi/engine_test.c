@@ -594,7 +594,9 @@ static void a_series_goes_on_until_it_fails(void **state)
         engine_open(&e, kind);
         series s = {e.executor, 0};
         execq_future *future = NULL;
-        assert_status(execq_submit_periodic(e.executor, NULL, MILLISECOND, EXECQ_FIXED_RATE, run_of_series, &s, &future), EXECQ_OK);
+        assert_status(
+            execq_submit_periodic(e.executor, NULL, MILLISECOND, EXECQ_FIXED_RATE, run_of_series, &s, &future),
+            EXECQ_OK);
         assert_status(execq_future_wait(future, -1), EXECQ_OK);
         assert_status(execq_future_result(future, NULL), EXECQ_EFAILED);
         assert_int_equal(execq_error_code(execq_future_error(future)), 9);
