@@ -128,6 +128,7 @@ EXECQ_API execq_status execq_engine_task_cancel(execq_engine_task *task);
 EXECQ_API int32_t execq_engine_task_cancel_requested(execq_engine_task *task);
 
 /* Tells what an engine may know of a task.
+ * Of a task with EXECQ_TASK_INTERRUPT, fn is one of the library's, which can only run in this process.
  * Ownership: what out names is the task's. Threads: any. Blocks: never. Order: none.
  * Errors: EXECQ_EINVAL (task or out NULL, struct_size), EXECQ_ENOTSUP (flags, unknown bytes), EXECQ_EALREADY (it has ended).
  * Since: 0.5. */
