@@ -1,6 +1,8 @@
 /* What an engine may do with its tasks, and what it must not: the test itself is the engine, and ends each by hand. */
 #include "capi.h"
 
+#include <sched.h>
+
 enum { MOST = 64 };
 
 typedef struct hand {
@@ -216,6 +218,25 @@ static void a_deadline_cancels_what_has_not_begun_and_asks_what_has(void **state
     execq_future_release(future);
     assert_status(execq_engine_task_run(h.taken[0]), EXECQ_ECANCELED);
     assert_int_equal(counter_get(&runs), 0);
+    /* One that has begun, however late this thread comes to it. */
+    options.start_within_ns = 0;
+    options.timeout_ns = MILLISECOND;
+    for (;;) {
+        assert_status(execq_submit_with(h.executor, &options, counter_fn, &runs, &future), EXECQ_OK);
+        execq_engine_task *task = h.taken[--h.n];
+        if (execq_engine_task_begin(task) == EXECQ_OK) {
+            while (execq_engine_task_cancel_requested(task) == 0) {
+                sched_yield();
+            }
+            assert_status(execq_engine_task_reject(task, EXECQ_ECANCELED, NULL), EXECQ_OK);
+            break;
+        }
+        execq_future_release(future);
+        options.timeout_ns *= 2;
+    }
+    assert_status(execq_future_result(future, NULL), EXECQ_ECANCELED);
+    assert_int_equal(execq_future_cancel_reason(future), EXECQ_REASON_DEADLINE);
+    execq_future_release(future);
     hand_end(&h);
 }
 
