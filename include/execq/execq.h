@@ -31,6 +31,7 @@
 #include <execq/conf.h>
 #include <execq/context.h>
 #include <execq/cq.h>
+#include <execq/engine.h>
 #include <execq/error.h>
 #include <execq/executor.h>
 #include <execq/future.h>

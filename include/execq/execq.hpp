@@ -25,6 +25,7 @@
 #include <execq/cpp/await.hpp>
 #include <execq/cpp/cancel.hpp>
 #include <execq/cpp/context.hpp>
+#include <execq/cpp/engine.hpp>
 #include <execq/cpp/error.hpp>
 #include <execq/cpp/executor.hpp>
 #include <execq/cpp/future.hpp>

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <new>
+#include <utility>
 
 #include "base/futex.h"
 #include "base/thread_waits.h"
@@ -86,23 +87,29 @@ execq_status Queue::pause()
 
 execq_status Queue::resume()
 {
-    const MutexLock lock(mutex_);
-    if (life_ != Life::open)
-        return EXECQ_ECLOSED;
-    paused_ = false;
-    (void)ask_for_turns();
+    {
+        const MutexLock lock(mutex_);
+        if (life_ != Life::open)
+            return EXECQ_ECLOSED;
+        paused_ = false;
+        (void)ask_for_turns();
+    }
+    pump();
     return EXECQ_OK;
 }
 
 execq_status Queue::configure(std::uint64_t key, std::uint32_t weight, std::uint32_t cap)
 {
-    const MutexLock lock(mutex_);
-    try {
-        lanes_.configure(key, weight, cap);
-    } catch (const std::bad_alloc&) {
-        return EXECQ_ENOMEM;
+    {
+        const MutexLock lock(mutex_);
+        try {
+            lanes_.configure(key, weight, cap);
+        } catch (const std::bad_alloc&) {
+            return EXECQ_ENOMEM;
+        }
+        (void)ask_for_turns();
     }
-    (void)ask_for_turns();
+    pump();
     return EXECQ_OK;
 }
 
@@ -121,10 +128,11 @@ bool Queue::fits(std::size_t n) const
 
 bool Queue::cancels() const { return life_ == Life::canceling || executor_life_ == Life::canceling; }
 
-bool Queue::by_own_worker() const
+bool Queue::by_own_worker() const { return executor_.runs_on_this_thread(); }
+
+bool Queue::by_own_task() const
 {
-    Worker* worker = Worker::current();
-    return worker != nullptr && &worker->executor() == &executor_;
+    return by_own_worker() && (executor_.engine() != nullptr || Worker::current()->in_task());
 }
 
 // A drain of the executor goes on accepting what its own running tasks submit.
@@ -162,7 +170,7 @@ execq_status Queue::reserve(std::size_t n, bool no_wait)
 // The caller runs what is next, so that the order stays and no more run than may.
 execq_status Queue::make_room(bool& again)
 {
-    Worker* worker = by_own_worker() ? Worker::current() : nullptr;
+    Worker* worker = by_own_worker() && executor_.engine() == nullptr ? Worker::current() : nullptr;
     if (worker != nullptr && (worker->reserved() || !has_stack_for_another(*worker)))
         return EXECQ_EDEADLK;
     Started started;
@@ -280,6 +288,14 @@ bool Queue::may_start() const
 
 execq_status Queue::hand_in(Node* const* nodes, std::size_t n) noexcept
 {
+    const execq_status status = line_up(nodes, n);
+    if (status == EXECQ_OK)
+        pump();
+    return status;
+}
+
+execq_status Queue::line_up(Node* const* nodes, std::size_t n)
+{
     const MutexLock lock(mutex_);
     if (cancels())
         return EXECQ_ECLOSED;
@@ -309,6 +325,10 @@ execq_status Queue::hand_in(Node* const* nodes, std::size_t n) noexcept
 // One for each that may start; canceled ones are seen to in a turn, too.
 execq_status Queue::ask_for_turns()
 {
+    if (executor_.engine() != nullptr) {
+        owes_turns_ = true;
+        return EXECQ_OK;
+    }
     owes_turns_ = false;
     const std::size_t may = cancels() ? 1 : may_start() ? max_in_flight_ - in_flight_count_ : 0;
     while (turns_ < may && turns_ < lanes_.waiting() && (cancels() || lanes_.next() != nullptr)) {
@@ -349,7 +369,7 @@ Queue::Started Queue::start_next()
         if (member == nullptr)
             break;
         Node& node = member->node;
-        if (node.async()) {
+        if (node.async() || executor_.engine() != nullptr) {
             note_started(*member, starting);
             return {&node, true};
         }
@@ -365,17 +385,10 @@ Queue::Started Queue::start_next()
 void Queue::run(Worker* worker, const Started& started)
 {
     Node& node = *started.node;
-    if (started.async) {
-        const execq_status status = executor_.submit_async(node);
-        if (status == EXECQ_OK)
-            return;
-        if (status == EXECQ_ECLOSED) {
-            cancel_unstarted(node, EXECQ_REASON_SHUTDOWN);
-        } else if (node.try_start()) {
-            node.drop_env();
-            node.settle_code(status);
-        }
-        node.release();
+    if (started.pending) {
+        const execq_status status = executor_.hand_on(node);
+        if (status != EXECQ_OK)
+            Executor::fail_unstarted(node, status);
     } else if (worker != nullptr) {
         worker->run(node, Node::Start::won, Reference::give);
     } else {
@@ -406,6 +419,38 @@ void Queue::take_turn(Worker& worker)
     drop_use();
 }
 
+// Who finds somebody at it leaves it to him, so that an engine that runs a task at once does not nest the next one in it.
+void Queue::pump()
+{
+    if (executor_.engine() == nullptr)
+        return;
+    {
+        const MutexLock lock(mutex_);
+        if (pumping_ || !owes_turns_)
+            return;
+        pumping_ = true;
+    }
+    for (;;) {
+        Started started;
+        bool canceling = false;
+        {
+            const MutexLock lock(mutex_);
+            if (!std::exchange(owes_turns_, false)) {
+                pumping_ = false;
+                return;
+            }
+            canceling = cancels();
+            if (!canceling)
+                started = start_next();
+            owes_turns_ = started.node != nullptr;
+        }
+        if (canceling)
+            cancel_waiting();
+        if (started.node != nullptr)
+            run(nullptr, started);
+    }
+}
+
 bool Queue::start_in_place(Node& node)
 {
     const MutexLock lock(mutex_);
@@ -421,13 +466,16 @@ bool Queue::start_in_place(Node& node)
 
 void Queue::starts(Node& node) noexcept
 {
-    const MutexLock lock(mutex_);
-    Membership& member = member_of(node);
-    if (member.stage != starting)
-        return;
-    member.stage = running;
-    --starting_count_;
-    (void)ask_for_turns();
+    {
+        const MutexLock lock(mutex_);
+        Membership& member = member_of(node);
+        if (member.stage != starting)
+            return;
+        member.stage = running;
+        --starting_count_;
+        (void)ask_for_turns();
+    }
+    pump();
 }
 
 void Queue::ended(Membership& member) noexcept
@@ -462,6 +510,7 @@ void Queue::ended(Membership& member) noexcept
         (void)ask_for_turns();
     }
     finish_if(last);
+    pump();
     if (waited)
         node.release();  // the executor's
     node.release();
@@ -487,6 +536,7 @@ void Queue::close(std::int32_t how)
         finished_ = finished_ || last;
     }
     finish_if(last);
+    pump();
     cancel_apart();
     if (life == Life::canceling) {
         if (turn != EXECQ_OK)
@@ -505,6 +555,7 @@ void Queue::executor_closed(std::int32_t how) noexcept
         leave_room(0);
         turn = ask_for_turns();
     }
+    pump();
     if (how == EXECQ_CANCEL && turn != EXECQ_OK)
         cancel_waiting();
 }

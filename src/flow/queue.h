@@ -5,10 +5,12 @@
 //   apart ──hand_in()──► waiting ──► [starting ──►] running ──► ended
 //
 //   apart      admitted, and not here yet: being submitted, or not due
-//   starting   asynchronous: the executor has it, and finds a worker with a loop for it; nobody may overtake it until then
+//   starting   asynchronous: the executor has it, and finds a worker with a loop for it; nobody may overtake it until then.
+//              On an executor that has an engine each task is given to that in this way
 //
 // Who may start is up to Lanes. For each task that may start and has no turn yet the queue asks its executor for one
-// (sched/turnstile.h). Both happen under the mutex, so that tasks start in order; bodies run outside of it.
+// (sched/turnstile.h). Both happen under the mutex, so that tasks start in order; bodies run outside of it. An engine is given
+// tasks instead, outside of the mutex, by one thread at a time: whoever changed what may start, until nothing may (pump()).
 //
 // The handles together, each member and each turn are uses of the queue; the last one frees. The queue has a handle of its
 // executor for as long as it lives.
@@ -88,7 +90,7 @@ private:
     // A task that was started, and what there is to do with it.
     struct Started {
         Node* node = nullptr;  // with the executor's reference; null: nobody may start
-        bool async = false;    // it is to be given to the executor
+        bool pending = false;  // it is to be given to the executor, which starts it
     };
 
     Queue(Executor& executor, const QueueSpec& spec, Node* closed_node);
@@ -99,14 +101,16 @@ private:
     bool refuses() const EXECQ_REQUIRES(mutex_);
     bool may_start() const EXECQ_REQUIRES(mutex_);
     bool by_own_worker() const;
-    bool by_own_task() const { return by_own_worker() && Worker::current()->in_task(); }
+    bool by_own_task() const;
     execq_status make_room(bool& again);
     execq_status await_room(std::size_t n);
     void leave_room(std::size_t n) EXECQ_REQUIRES(mutex_);
     Started start_next() EXECQ_REQUIRES(mutex_);
     void note_started(Membership& member, Stage stage) EXECQ_REQUIRES(mutex_);
     void run(Worker* worker, const Started& started);
+    execq_status line_up(Node* const* nodes, std::size_t n);
     execq_status ask_for_turns() EXECQ_REQUIRES(mutex_);
+    void pump();
     bool cancels() const EXECQ_REQUIRES(mutex_);
     void skip(Membership& member) EXECQ_REQUIRES(mutex_);
     bool forget(Membership& member) EXECQ_REQUIRES(mutex_);
@@ -135,6 +139,7 @@ private:
     Life executor_life_ EXECQ_GUARDED_BY(mutex_) = Life::open;
     bool paused_ EXECQ_GUARDED_BY(mutex_);
     bool owes_turns_ EXECQ_GUARDED_BY(mutex_) = false;  // none could be had: who ends a turn goes on by itself
+    bool pumping_ EXECQ_GUARDED_BY(mutex_) = false;
     bool finished_ EXECQ_GUARDED_BY(mutex_) = false;
 
     // Members that have not started, and room that is reserved for some. Written under the mutex; read without it by reports.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "flow/admission.h"
@@ -49,6 +50,25 @@ private:
     bool owned_ = false;
 };
 
+// The task as its executor sees it: an engine may be one of its scopes.
+class Scoped {
+public:
+    Scoped(const Resolved& executor, const TaskSpec& spec) : spec_(spec)
+    {
+        Engine* engine = executor.status() == EXECQ_OK ? executor->engine() : nullptr;
+        TaskScope* scope = engine != nullptr ? engine->scope() : nullptr;
+        if (scope == nullptr)
+            return;
+        with_engine_ = spec;
+        with_engine_->scopes.all[3] = scope;
+    }
+    operator const TaskSpec&() const { return with_engine_ ? *with_engine_ : spec_; }
+
+private:
+    const TaskSpec& spec_;
+    std::optional<TaskSpec> with_engine_;
+};
+
 // What may fail, or block, before any node is touched.
 execq_status begin(Keeping& keeping, Admission& admission)
 {
@@ -60,6 +80,21 @@ execq_status begin(Keeping& keeping, Admission& admission)
 execq_status hand_in(const Resolved& executor, const Entrance& entrance, Node& node)
 {
     return entrance.here() ? EXECQ_OK : executor->hand_in(node);
+}
+
+// An engine is called without the port's mutex, as it may run the task at once. So one that it refuses may have been withdrawn
+// meanwhile; then that is the end of an accepted task.
+template <class Accept>
+execq_status accept_listed(Node& node, HeapRegistration& record, const Completion& completion, const Accept& accept)
+{
+    execq_status status = completion.port->list_if(record, [] { return execq_status{EXECQ_OK}; });
+    if (status != EXECQ_OK)
+        return status;
+    status = accept();
+    if (status == EXECQ_OK || completion.port->take_back(record))
+        return status;
+    Executor::fail_unstarted(node, status);
+    return EXECQ_OK;
 }
 
 // A completion that has a record is listed by its port if and only if the executor accepts the task, in one step.
@@ -75,7 +110,8 @@ execq_status accept_with(const Resolved& executor, const Entrance& entrance, Nod
     HeapRegistration* record = node.preset_record(completion);
     if (record == nullptr)
         return EXECQ_ENOMEM;
-    const execq_status status = completion.port->list_if(*record, accept);
+    const execq_status status = executor->engine() != nullptr ? accept_listed(node, *record, completion, accept)
+                                                              : completion.port->list_if(*record, accept);
     if (status != EXECQ_OK)
         delete record;
     return status;
@@ -156,7 +192,7 @@ execq_status submit_alone(const Resolved& executor, const TaskSpec& spec, execq_
 execq_status submit_start(const Resolved& executor, const TaskSpec& spec, execq_async_fn start, const char* uv_identity,
                           execq_future** out)
 {
-    if (!executor->runs_uv(uv_identity))
+    if (executor->engine() != nullptr || !executor->runs_uv(uv_identity))
         return EXECQ_ENOTSUP;
     Entrance entrance(*executor, spec, 1, true);
     if (entrance.status() != EXECQ_OK)
@@ -282,7 +318,8 @@ execq_status submit_batch(const Resolved& executor, const TaskSpec& spec, std::s
 execq_status submit(Executor* given, const TaskSpec& spec, execq_future** out)
 {
     const Resolved executor(given, spec);
-    const execq_status status = executor.status() == EXECQ_OK ? submit_alone(executor, spec, out) : executor.status();
+    const execq_status status =
+        executor.status() == EXECQ_OK ? submit_alone(executor, Scoped(executor, spec), out) : executor.status();
     if (status != EXECQ_OK) {
         const CallbackScope scope;
         call_drop(spec.drop, spec.env);
@@ -294,8 +331,9 @@ execq_status submit_async(Executor* given, const TaskSpec& spec, execq_async_fn 
                           execq_future** out)
 {
     const Resolved executor(given, spec);
-    const execq_status status =
-        executor.status() == EXECQ_OK ? submit_start(executor, spec, start, uv_identity, out) : executor.status();
+    const execq_status status = executor.status() == EXECQ_OK
+                                    ? submit_start(executor, Scoped(executor, spec), start, uv_identity, out)
+                                    : executor.status();
     if (status != EXECQ_OK) {
         const CallbackScope scope;
         call_drop(spec.drop, spec.env);
@@ -306,8 +344,9 @@ execq_status submit_async(Executor* given, const TaskSpec& spec, execq_async_fn 
 execq_status submit_with_completion(Executor* given, const TaskSpec& spec, const Completion& completion)
 {
     const Resolved executor(given, spec);
-    const execq_status status =
-        executor.status() == EXECQ_OK ? submit_to_port(executor, spec, completion) : executor.status();
+    const execq_status status = executor.status() == EXECQ_OK
+                                    ? submit_to_port(executor, Scoped(executor, spec), completion)
+                                    : executor.status();
     if (status != EXECQ_OK) {
         const CallbackScope scope;
         call_drop(spec.drop, spec.env);
@@ -320,8 +359,9 @@ execq_status submit_many(Executor* given, const TaskSpec& spec, std::size_t n, v
 {
     const Resolved executor(given, spec);
     TaskFifo batch;
-    const execq_status status =
-        executor.status() == EXECQ_OK ? submit_batch(executor, spec, n, envs, out, batch) : executor.status();
+    const execq_status status = executor.status() == EXECQ_OK
+                                    ? submit_batch(executor, Scoped(executor, spec), n, envs, out, batch)
+                                    : executor.status();
     if (status == EXECQ_OK)
         return EXECQ_OK;
     while (Node* node = batch.pop())

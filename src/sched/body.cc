@@ -6,7 +6,9 @@
 #include "sched/executor.h"
 #include "sched/failure.h"
 #include "sched/interrupt.h"
+#include "sched/timekeeper.h"
 #include "sched/worker.h"
+#include "task/callbacks.h"
 #include "task/cancel_calls.h"
 
 namespace execq::core {
@@ -67,6 +69,18 @@ void settle_stopped(Node& node, Error* error, Reference reference)
     if (error != nullptr)
         error->release();
     node.settle_canceled(reference);
+}
+
+// The end of a run of a series that goes on, unless something has ended it meanwhile.
+void go_on(Node& node, Executor& executor)
+{
+    if (Timekeeper::get().rest(node, executor))
+        return;
+    {
+        const CallbackScope scope;
+        node.drop_env();
+    }
+    node.settle_canceled(Reference::give);
 }
 
 }  // namespace
@@ -147,7 +161,7 @@ void settle_failed(Node& node, std::int32_t code, Error* error, bool asked_to_st
         node.settle_code(code, reference);
 }
 
-void run_body(Node& node, Node::Start start)
+void run_body(Node& node, Node::Start start, Executor* executor)
 {
     const InterruptPause uninterrupted;
     const bool plain = start == Node::Start::alone;
@@ -174,10 +188,23 @@ void run_body(Node& node, Node::Start start)
         }
         code = EXECQ_EEXCEPTION;
     }
-    if (!plain)
-        node.drop_env();
     if (plain && code == 0)
         node.free_alone();
+    else if (plain)
+        settle_failed(node, code, error, node.cancel_requested(), Reference::give);
+    else
+        end_body(node, code, value, error, executor);
+}
+
+void end_body(Node& node, std::int32_t code, void* value, Error* error, Executor* executor)
+{
+    bool goes_on = false;
+    if (executor != nullptr)
+        goes_on = node.end_run(code, value);
+    else
+        node.drop_env();
+    if (goes_on)
+        go_on(node, *executor);
     else if (code == 0)
         node.settle_value(value, Reference::give);
     else

@@ -11,6 +11,8 @@ struct uv_loop_s;
 
 namespace execq::core {
 
+class Executor;
+
 // Names the failure of the task that runs on this thread, innermost; nothing outside of all. Takes the error, which is null
 // where memory is out.
 void say_failure(Error* error);
@@ -27,8 +29,12 @@ bool runs_on_this_thread(const Node& node);
 // True for a future that is not done before one of these is.
 bool waits_for_this_thread(const Node& node);
 
-// Runs a task that the caller has started, to its end; takes the caller's reference.
-void run_body(Node& node, Node::Start start);
+// Runs a task that the caller has started, to its end; takes the caller's reference. The executor, if it is given, is where a
+// series goes on.
+void run_body(Node& node, Node::Start start, Executor* executor = nullptr);
+
+// The end of a body that was started, and not alone; takes the caller's reference and the error (may be null).
+void end_body(Node& node, std::int32_t code, void* value, Error* error, Executor* executor);
 
 // Calls the start function of an asynchronous task that the caller has started. The caller's reference becomes that of
 // the promise's holders, and its use of the place that of the promise.

@@ -133,13 +133,15 @@ std::uint64_t new_serial()
 
 // ---- life ----
 
-execq_status Executor::make(const ExecutorSpec& spec, Executor** out)
+execq_status Executor::make(const ExecutorSpec& spec, Executor** out) { return make(spec, nullptr, out); }
+
+execq_status Executor::make(const ExecutorSpec& spec, std::unique_ptr<Engine> engine, Executor** out)
 {
     const std::uint16_t id = ids().take();
     if (id == 0)
         return EXECQ_EAGAIN;
     try {
-        *out = new Executor(spec, id);
+        *out = new Executor(spec, std::move(engine), id);
     } catch (const std::bad_alloc&) {
         ids().give_back(id);
         return EXECQ_ENOMEM;
@@ -147,7 +149,7 @@ execq_status Executor::make(const ExecutorSpec& spec, Executor** out)
     return EXECQ_OK;
 }
 
-Executor::Executor(const ExecutorSpec& spec, std::uint16_t id)
+Executor::Executor(const ExecutorSpec& spec, std::unique_ptr<Engine> engine, std::uint16_t id)
     : name_(spec.name != nullptr ? spec.name : "execq"),
       reserved_(spec.reserved_loop_workers),
       max_threads_(max_threads_of(spec)),
@@ -163,13 +165,16 @@ Executor::Executor(const ExecutorSpec& spec, std::uint16_t id)
       cpus_(usable_cpus()),
       shards_(shards_for(max_threads_, cpus_)),
       inboxes_(std::make_unique<TaskInbox[]>(shards_)),
+      engine_(std::move(engine)),
       has_uv_table_(spec.uv_table != nullptr),
       uv_table_(spec.uv_table != nullptr ? *spec.uv_table : execq_uv_table{}),
       workers_(std::make_unique<std::unique_ptr<Worker>[]>(max_threads_ + reserved_ + max_spares_))
 {
     if (spec.capacity != 0)
         room_ = new Room(spec.capacity);
-    direct_ = room_ == nullptr;
+    direct_ = room_ == nullptr && engine_ == nullptr;
+    if (engine_ != nullptr)
+        engine_->executor_ = this;
 }
 
 Executor::~Executor()
@@ -247,6 +252,8 @@ void Executor::close(std::int32_t how)
     if (delayed_count_.load(std::memory_order_relaxed) != 0)
         Timekeeper::get().refuse_delayed(delayed_);
     tell_turnstiles(how);
+    if (engine_ != nullptr)
+        engine_->closed(how);
     if (how == EXECQ_CANCEL) {
         ask_all_open();
         tell_calls_of(this);
@@ -390,13 +397,15 @@ execq_status Executor::join(Deadline deadline)
 {
     if (mode() == Mode::open)
         return EXECQ_EINVAL;
-    if (Worker::serves(serial_))
+    if (Worker::serves(serial_) || (engine_ != nullptr && EngineTurn::of(*this)))
         return EXECQ_EDEADLK;
     run_queued();
     if (!deadline.only_look() && (roster_.threads() != 0 || reserved_threads_.load(std::memory_order_relaxed) != 0))
         note_running();
     const ThreadWaits::Scope blocked;
     execq_status status = wait_for_delayed(deadline);
+    if (status == EXECQ_OK && engine_ != nullptr)
+        return engine_->join(deadline);
     if (status == EXECQ_OK)
         status = wait_for_threads(deadline);
     return status == EXECQ_OK ? join_last(deadline) : status;
@@ -473,6 +482,8 @@ void Executor::report(execq_shutdown_report& report)
             note(&node, node.age_ns());
     };
     report.queued += delayed_count_.load(std::memory_order_relaxed);
+    if (engine_ != nullptr)
+        engine_->report(report);
     const MutexLock lock(mutex_);
     report.left_loops = leftovers_.loops;
     report.left_handles = leftovers_.total_handles();

@@ -6,6 +6,8 @@
 // Two counts keep it alive. Handles are the C surface's references: the last one closes (draining). Uses are the
 // handles together, and each thread: the last one frees.
 //
+// Where it has an engine, that stands in the place of inboxes and workers (see engine.h).
+//
 // executor.cc is its life; schedule.cc is what every task passes through, submit.cc its way in, sleep.cc what workers do that
 // find none; loop_work.cc is about workers' own loops, reserved.cc about workers that run nothing else, classes.cc about tasks
 // with a priority, spares.cc about threads in the place of those that are blocked; stats.cc tells what all of them do.
@@ -24,6 +26,7 @@
 #include "execq/stats.h"
 #include "sched/block_pool.h"
 #include "sched/class_inboxes.h"
+#include "sched/engine.h"
 #include "sched/inbox.h"
 #include "sched/item.h"
 #include "sched/roster.h"
@@ -67,6 +70,8 @@ public:
 
     // One handle to the caller. EXECQ_OK, EXECQ_ENOMEM, EXECQ_EAGAIN.
     static execq_status make(const ExecutorSpec& spec, Executor** out);
+    // The same for one that has an engine, which it owns; of the spec only the name counts.
+    static execq_status make(const ExecutorSpec& spec, std::unique_ptr<Engine> engine, Executor** out);
 
     void retain() { handles_.fetch_add(1, std::memory_order_relaxed); }
     void release();
@@ -116,6 +121,28 @@ public:
     bool secure_thread(Relief& relief, bool for_async = false);
     // True if the task (null: a plain one), or everything here, was asked to stop.
     bool stop_requested(const Node* node) const;
+
+    // ---- its engine (see sched/engine.h) ----
+    // Null: it has workers.
+    Engine* engine() const { return engine_.get(); }
+    // The calling thread runs one of its tasks, or is one of its workers.
+    bool runs_on_this_thread() const;
+    // A task of a turnstile's, which has started or is to start now: as submit_async(), but of any kind, and closed or not,
+    // for an engine. On failure it is the caller's to end, by fail_unstarted().
+    execq_status hand_on(Node& node) noexcept;
+    // Ends a task that was accepted and cannot run, with that status; takes a reference.
+    static void fail_unstarted(Node& node, execq_status status);
+    // The engine's: runs or cancels a task that it took, on the calling thread, unless somebody else did; takes its reference.
+    // False: it did not run.
+    bool run_taken(Node& node);
+    // The first half of that; where it answers `lost` the reference is given up.
+    Node::Start start_taken(Node& node);
+    // The engine's: to live on with it.
+    void add_use() { uses_.fetch_add(1, std::memory_order_relaxed); }
+    // The engine's: a task that it took was ended. It may be the end of the executor, and of the engine.
+    void end_taken();
+    // Runs a task that the engine has and that has not started, in a wait inside of another one.
+    void help(Node& node);
 
     // ---- tasks that are not due yet (see sched/timekeeper.h) ----
     bool open() const { return mode() == Mode::open; }
@@ -186,7 +213,7 @@ private:
     enum class Mode : std::uint32_t { open, draining, canceling };
     using TaskInbox = Inbox<Item, Slot, TaskLink, BlockPool>;
 
-    Executor(const ExecutorSpec& spec, std::uint16_t id);
+    Executor(const ExecutorSpec& spec, std::unique_ptr<Engine> engine, std::uint16_t id);
     ~Executor();
     Mode mode() const { return mode_.load(std::memory_order_acquire); }
     // The calling thread, if it is a worker of this executor.
@@ -231,6 +258,11 @@ private:
     }
     template <class Visit>
     void while_paused(const Visit& visit) EXECQ_REQUIRES(mutex_);
+
+    // ---- its engine (engine.cc) ----
+    execq_status count_taken(bool closed_too);
+    execq_status give_to_engine(Node& node, bool closed_too) noexcept;
+    execq_status give_to_engine(TaskFifo& batch) noexcept;
 
     // ---- blocked threads (spares.cc) ----
     void set_cap() EXECQ_REQUIRES(mutex_);
@@ -402,6 +434,7 @@ private:
     const std::unique_ptr<TaskInbox[]> inboxes_;
     Room* room_ = nullptr;  // one reference; set by the constructor
     bool direct_ = true;    // set by the constructor
+    const std::unique_ptr<Engine> engine_;
     TaskInbox loop_inbox_;  // asynchronous tasks
     // Tasks of the other classes.
     TaskClasses classes_;

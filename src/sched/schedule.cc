@@ -402,7 +402,7 @@ void Executor::run_in_place(Worker& worker, Node& node)
     }
 }
 
-bool Executor::accepts() const { return mode() == Mode::open || (mode() == Mode::draining && own_worker() != nullptr); }
+bool Executor::accepts() const { return mode() == Mode::open || (mode() == Mode::draining && runs_on_this_thread()); }
 
 void Executor::run_here(Node& node)
 {

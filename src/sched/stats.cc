@@ -128,6 +128,8 @@ void Executor::stats(execq_stats& stats)
     }
     stats.loop_lag = latency_of(lag);
     stats.loop_turn = latency_of(turn);
+    if (engine_ != nullptr)
+        engine_->stats(stats);
 }
 
 }  // namespace execq::core

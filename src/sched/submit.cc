@@ -132,6 +132,8 @@ execq_status Executor::hand_in(Node& node) noexcept
         Node* const one = &node;
         return turnstile->hand_in(&one, 1);
     }
+    if (engine_ != nullptr)
+        return give_to_engine(node, false);
     if (node.priority() != EXECQ_PRIORITY_NORMAL && !node.async())
         return submit_class(node);
     return node.async() ? submit_async(node) : submit(Item(node));
@@ -186,6 +188,8 @@ Executor::TaskInbox& Executor::inbox_of_thread() { return inboxes_[thread_number
 
 execq_status Executor::submit(TaskFifo& batch)
 {
+    if (engine_ != nullptr)
+        return give_to_engine(batch);
     const bool inside = own_worker() != nullptr;
     if (batch.empty())
         return mode() == Mode::open || (mode() == Mode::draining && inside) ? EXECQ_OK : EXECQ_ECLOSED;

@@ -475,7 +475,7 @@ Timekeeper::Turn Timekeeper::begin_turn(TaskTimer& timer)
 void Timekeeper::hand_in(TaskTimer& timer, Executor& executor)
 {
     Node& node = *timer.node;
-    const execq_status status = executor.submit(Item(node));
+    const execq_status status = executor.hand_in(node);
     if (status != EXECQ_OK) {
         // For want of memory, or of a first thread, a run is late, but the series is not lost.
         if (status != EXECQ_ECLOSED && put_back(timer, executor))

@@ -1,5 +1,8 @@
 #include "sched/wait.h"
 
+#include <cstddef>
+#include <pthread.h>
+
 #include "base/thread_waits.h"
 #include "sched/body.h"
 #include "sched/executor.h"
@@ -16,10 +19,37 @@ namespace {
 // What must remain of the stack for a task to be run in place.
 constexpr std::size_t stack_reserve = 256 * 1024;
 
+// The bytes of stack below, on a thread that is not one of ours; 0: unknown.
+std::size_t stack_left_of_thread()
+{
+    static thread_local constinit const std::byte* bottom = nullptr;
+    if (bottom == nullptr) {
+        pthread_attr_t attributes;
+        if (pthread_getattr_np(pthread_self(), &attributes) != 0)
+            return 0;
+        void* lowest = nullptr;
+        std::size_t size = 0;
+        if (pthread_attr_getstack(&attributes, &lowest, &size) == 0)
+            bottom = static_cast<const std::byte*>(lowest);
+        pthread_attr_destroy(&attributes);
+    }
+    const auto* here = static_cast<const std::byte*>(__builtin_frame_address(0));
+    return bottom != nullptr && here > bottom ? static_cast<std::size_t>(here - bottom) : 0;
+}
+
 // Of ours, or of the worker's own loop, which it runs between its tasks and while it waits for a future.
 bool inside_any_callback(const Worker& worker)
 {
     return inside_callback() || (worker.loop() != nullptr && worker.loop()->running_by_us());
+}
+
+// Inside of a task of an engine that is helped, as a worker does.
+void help_engine(Node& node, Deadline deadline)
+{
+    Executor* executor = EngineTurn::executor_of(node);
+    if (executor != nullptr && executor->engine()->helps() && deadline.never() && node.phase() == Phase::pending &&
+        node.due() && !inside_callback() && stack_left_of_thread() >= stack_reserve)
+        executor->help(node);
 }
 
 // What every wait for one node does before it blocks in its own way.
@@ -29,6 +59,8 @@ execq_status wait_by(Node& node, Deadline deadline, bool in_place, const Block& 
     Worker* worker = Worker::current();
     if (in_place && worker != nullptr && may_run_here(*worker, node, deadline))
         worker->executor().run_in_place(*worker, node);
+    if (in_place && EngineTurn::any()) [[unlikely]]
+        help_engine(node, deadline);
     // Before the look: of two workers that are about to wait, one sees the other.
     const Worker::WaitScope waits(worker);
     if (node.done())

@@ -30,6 +30,9 @@ struct CancelCall : Hook {
     CancelCall* older = nullptr;  // of the same thread, which alone looks
     // Leaves `waits` together with the lot, under its mutex. Awaited: the body's thread sleeps until it is over.
     std::atomic<std::uint32_t> stage{waits};
+    // Of a watch: its maker's, and that of who calls it. 0: the call is its thread's.
+    std::atomic<std::uint32_t> references{0};
+    execq_drop_fn drop = nullptr;  // a watch's
 };
 
 namespace {
@@ -55,6 +58,14 @@ Bucket& bucket_of(const CancelCall& call)
     return bucket_of(call.body.node != nullptr ? call.body.node : call.body.scope);
 }
 
+void release_watch(CancelCall& call)
+{
+    if (call.references.fetch_sub(1, std::memory_order_acq_rel) != 1)
+        return;
+    call.drop(call.env);
+    delete &call;
+}
+
 // By who took it out of the lot. Once it is over, it may be gone.
 void run(CancelCall& call)
 {
@@ -63,8 +74,11 @@ void run(CancelCall& call)
         CancelCall& call;
         ~End()
         {
+            const bool watches = call.drop != nullptr;
             if (call.stage.exchange(CancelCall::over, std::memory_order_acq_rel) == CancelCall::awaited)
                 futex_wake_all(&call.stage);
+            if (watches)
+                release_watch(call);
         }
     };
     const End end{call};
@@ -85,6 +99,8 @@ CancelCall* take(Bucket& bucket, const Matches& matches)
     if (found != nullptr) {
         bucket.calls.remove(*found);
         found->stage.store(CancelCall::runs, std::memory_order_relaxed);
+        if (found->drop != nullptr)
+            found->references.fetch_add(1, std::memory_order_relaxed);
     }
     return found;
 }
@@ -173,6 +189,29 @@ void end_calls(const void* scope)
         this_thread.calls = call->older;
         delete call;
     }
+}
+
+CancelCall* watch_cancel(Node& node, execq_cancel_fn fn, void* env, execq_drop_fn drop)
+{
+    auto* call = new (std::nothrow) CancelCall({nullptr, &node, nullptr}, fn, env, next_cancel_token());
+    if (call != nullptr) {
+        call->references.store(1, std::memory_order_relaxed);
+        call->drop = drop;
+    }
+    return call;
+}
+
+void enter_watch(CancelCall& call)
+{
+    Bucket& bucket = bucket_of(call);
+    const MutexLock lock(bucket.mutex);
+    bucket.calls.push_back(call);
+}
+
+void end_watch(CancelCall& call)
+{
+    (void)take_back(call);
+    release_watch(call);
 }
 
 bool has_calls() { return this_thread.calls != nullptr; }

@@ -17,6 +17,7 @@
 namespace execq::core {
 
 class Node;
+struct CancelCall;
 
 // Of a body's callback, or of a source's (task/cancel_source.h).
 execq_cancel_token next_cancel_token();
@@ -64,6 +65,11 @@ void end_calls(const void* scope);
 bool has_calls();
 
 // ---- any thread, without a lock ----
+// A call for a task that is run by no thread of ours. It is called once entered, at most once. Null: no memory. After
+// end_watch(), which waits for nobody, it is not called any more but where somebody is at it; drop(env) runs after all.
+CancelCall* watch_cancel(Node& node, execq_cancel_fn fn, void* env, execq_drop_fn drop);
+void enter_watch(CancelCall& call);
+void end_watch(CancelCall& call);
 // The body of this node was asked to stop; the caller has a reference.
 void tell_calls(Node& node);
 // So were all of this executor.

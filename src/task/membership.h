@@ -1,4 +1,4 @@
-// Floor 1. A membership: what a task is to a queue, a group or a cancel source, from before its acceptance to its end.
+// Floor 1. A membership: what a task is to a queue, a group, a cancel source or an engine, from before its acceptance to its end.
 //
 // It lies behind its node, in the same allocation, and holds one reference to the node until its scope has ended it. A task
 // has at most one in each kind of scope.
@@ -58,7 +58,7 @@ struct Membership : Hook {  // Hook: the scope's, under its mutex
 
 // The scopes of a task as it is submitted, in the order in which it is admitted to them and leaves them; borrowed.
 struct TaskScopes {
-    std::array<TaskScope*, 3> all{};  // the queue, the group, the cancel source
+    std::array<TaskScope*, 4> all{};  // the queue, the group, the cancel source, the engine
     std::uint64_t key = 0;            // within the queue
 
     std::size_t count() const
