@@ -47,12 +47,13 @@ execq_status Entrance::enter(const TaskSpec& spec, std::size_t n, bool is_async)
 template <class Make>
 Node* Entrance::make(const TaskSpec& spec, const Make& make)
 {
-    if (places_ == 0)
+    if (places_ == 0 && executor_.observers() == nullptr)
         return make(spec);
-    TaskSpec with_room = spec;
-    with_room.room = executor_.room();
-    Node* node = make(with_room);
-    places_ -= node != nullptr ? 1U : 0U;
+    TaskSpec with = spec;
+    with.room = places_ != 0 ? executor_.room() : nullptr;
+    with.observers = executor_.observers();
+    Node* node = make(with);
+    places_ -= node != nullptr && with.room != nullptr ? 1U : 0U;
     return node;
 }
 

@@ -76,6 +76,13 @@ execq_status begin(Keeping& keeping, Admission& admission)
     return status == EXECQ_OK ? admission.begin() : status;
 }
 
+// Under no lock, and before anybody else knows the node.
+void tell_submitted(Node& node)
+{
+    if (Observation* observation = node.observation()) [[unlikely]]
+        observation->note_submitted();
+}
+
 // What the thread has to run by itself is in no queue.
 execq_status hand_in(const Resolved& executor, const Entrance& entrance, Node& node)
 {
@@ -103,6 +110,7 @@ execq_status accept_with(const Resolved& executor, const Entrance& entrance, Nod
 {
     const auto accept = [&] { return keeping.accept(*executor, [&] { return hand_in(executor, entrance, node); }); };
     keeping.claim_late(node);
+    tell_submitted(node);
     if (!needs_record(completion)) {
         node.preset_inside(completion);
         return accept();
@@ -159,6 +167,7 @@ execq_status submit_node(const Resolved& executor, const Entrance& entrance, con
         status = admission.admit(node);
     if (status == EXECQ_OK) {
         keeping.claim_late(node);
+        tell_submitted(node);
         status = keeping.accept(*executor, [&] { return hand_in(executor, entrance, node); });
         if (status != EXECQ_OK)
             Admission::dismiss(node);
@@ -292,7 +301,10 @@ execq_status submit_batch(const Resolved& executor, const TaskSpec& spec, std::s
         status = admit_all(admission, nodes);
     if (status != EXECQ_OK)
         return status;
-    batch.for_each([&](Node& node) { keeping.claim_late(node); });
+    batch.for_each([&](Node& node) {
+        keeping.claim_late(node);
+        tell_submitted(node);
+    });
     status = keeping.accept(*executor, [&]() -> execq_status {
         if (entrance.here())
             return EXECQ_OK;

@@ -126,7 +126,7 @@ bool runs_on_this_thread(const Node& node)
             return true;
     }
     const Worker* worker = Worker::current();
-    return worker != nullptr && worker->is_running(node);
+    return (worker != nullptr && worker->is_running(node)) || Observation::telling_of(node);
 }
 
 bool waits_for_this_thread(const Node& node)
@@ -169,6 +169,7 @@ void run_body(Node& node, Node::Start start, Executor* executor)
     std::int32_t code = 0;
     Error* error = nullptr;
     try {
+        const Observation::Run run(plain ? nullptr : node.observation(), Observation::no_worker);
         const BodyScope body(node);
         const FailureScope failure(this_thread);
         const ContextScope context(node.context());
@@ -211,11 +212,12 @@ void end_body(Node& node, std::int32_t code, void* value, Error* error, Executor
         settle_failed(node, code, error, node.cancel_requested(), Reference::give);
 }
 
-void run_start(Node& node, Port& place, uv_loop_s* loop)
+void run_start(Node& node, Port& place, uv_loop_s* loop, std::int32_t worker)
 {
     node.enter_place(place);
     node.retain_promise();  // so that who throws, and with that gives its own up, does not break the promise first
     try {
+        const Observation::Run run(node.observation(), worker);
         const BodyScope body(node);
         const FailureScope failure(this_thread);
         const ContextScope context(node.context());

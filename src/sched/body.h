@@ -24,7 +24,7 @@ bool running_task_is_to_stop();
 // is no start function. The second is execq_off_cancel.
 execq_status on_cancel(execq_cancel_fn fn, void* env, execq_cancel_token* token);
 execq_status off_cancel(execq_cancel_token token);
-// True for each task that the caller is inside of.
+// True for each task that the caller is inside of, or tells an observer of.
 bool runs_on_this_thread(const Node& node);
 // True for a future that is not done before one of these is.
 bool waits_for_this_thread(const Node& node);
@@ -37,8 +37,8 @@ void run_body(Node& node, Node::Start start, Executor* executor = nullptr);
 void end_body(Node& node, std::int32_t code, void* value, Error* error, Executor* executor);
 
 // Calls the start function of an asynchronous task that the caller has started. The caller's reference becomes that of
-// the promise's holders, and its use of the place that of the promise.
-void run_start(Node& node, Port& place, uv_loop_s* loop);
+// the promise's holders, and its use of the place that of the promise. The worker: of the task's executor, by number.
+void run_start(Node& node, Port& place, uv_loop_s* loop, std::int32_t worker = Observation::no_worker);
 
 // The end of a task that returned a code other than 0, with what it said about it (may be null; taken).
 void settle_failed(Node& node, std::int32_t code, Error* error, bool asked_to_stop, Reference reference);

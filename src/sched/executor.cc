@@ -138,12 +138,17 @@ execq_status Executor::make(const ExecutorSpec& spec, Executor** out) { return m
 execq_status Executor::make(const ExecutorSpec& spec, std::unique_ptr<Engine> engine, Executor** out)
 {
     const std::uint16_t id = ids().take();
-    if (id == 0)
+    if (id == 0) {
+        if (spec.observers != nullptr)
+            spec.observers->release();
         return EXECQ_EAGAIN;
+    }
     try {
         *out = new Executor(spec, std::move(engine), id);
     } catch (const std::bad_alloc&) {
         ids().give_back(id);
+        if (spec.observers != nullptr)
+            spec.observers->release();
         return EXECQ_ENOMEM;
     }
     return EXECQ_OK;
@@ -172,7 +177,10 @@ Executor::Executor(const ExecutorSpec& spec, std::unique_ptr<Engine> engine, std
 {
     if (spec.capacity != 0)
         room_ = new Room(spec.capacity);
-    direct_ = room_ == nullptr && engine_ == nullptr;
+    if (spec.observers != nullptr)
+        spec.observers->belong_to(name_, serial_);
+    observers_ = spec.observers;  // from here on nothing throws
+    direct_ = room_ == nullptr && engine_ == nullptr && observers_ == nullptr;
     if (engine_ != nullptr)
         engine_->executor_ = this;
 }
@@ -183,6 +191,8 @@ Executor::~Executor()
         pthread_detach(left_);  // nobody joined: the last thread is past its work, or is this one
     if (room_ != nullptr)
         room_->release();
+    if (observers_ != nullptr)
+        observers_->release();
     ids().give_back(id_);
 }
 

@@ -49,7 +49,8 @@ struct ExecutorSpec {
     std::uint32_t reserved_loop_workers = 0;   // of max_threads, where that is given; then no loop_workers
     std::uint32_t capacity = 0;                // at most Room::most; 0: unbounded
     std::uint32_t full_policy = EXECQ_FULL_REJECT;
-    std::int32_t max_spares = 0;  // negative: none
+    std::int32_t max_spares = 0;     // negative: none
+    Observers* observers = nullptr;  // with one reference, which make() takes over in any case; null: nobody looks on
 };
 
 // Threads beyond max_threads, in the place of those that are blocked, and waits of workers on their own executor.
@@ -159,6 +160,8 @@ public:
     // Whether the short ways are open: nobody but a worker has to see a task that is nothing but a body. Else all submissions
     // go through flow/submission.h: the seam of what costs nothing where it is not used.
     bool direct() const { return direct_; }
+    // Who looks at each of its tasks (task/observed.h); null: nobody.
+    Observers* observers() const { return observers_; }
     std::uint32_t full_policy() const { return full_policy_; }
     // Whether the calling thread may submit.
     bool accepts() const;
@@ -434,6 +437,7 @@ private:
     const std::unique_ptr<TaskInbox[]> inboxes_;
     Room* room_ = nullptr;  // one reference; set by the constructor
     bool direct_ = true;    // set by the constructor
+    Observers* observers_ = nullptr;  // one reference; set by the constructor
     const std::unique_ptr<Engine> engine_;
     TaskInbox loop_inbox_;  // asynchronous tasks
     // Tasks of the other classes.

@@ -178,7 +178,7 @@ void Executor::start_async(Worker& worker, Node& node)
     if (!worker.place()->enter(node))
         node.request_cancel(EXECQ_REASON_SHUTDOWN);
     loop->note_work();
-    run_start(node, *worker.place(), loop->loop());
+    run_start(node, *worker.place(), loop->loop(), static_cast<std::int32_t>(worker.number()));
 }
 
 // The queue finds it lost later. Beyond the limit if need be: the loop is driven for it in any case.

@@ -237,6 +237,7 @@ void Worker::run(Node& node, Node::Start start, Reference reference)
     Error* error = nullptr;
     bool goes_on = false;
     {
+        Observation::Run run(plain ? nullptr : node.observation(), static_cast<std::int32_t>(number_));
         FrameScope frame(*this, node, plain);
         try {
             Context* context = node.context();
@@ -255,6 +256,7 @@ void Worker::run(Node& node, Node::Start start, Reference reference)
             if (is_thread_exit()) {  // this task and those around it fail, the thread goes
                 drop_env(node, frame);
                 frame.end();
+                run.end();
                 node.settle_code(EXECQ_EEXITED, reference);
                 throw;
             }
@@ -309,6 +311,8 @@ void Worker::drop_env(Node& node, const FrameScope& frame)
 
 void Worker::go_on(Node& node)
 {
+    if (Observation* observation = node.observation()) [[unlikely]]
+        observation->note_rested();
     if (Timekeeper::get().rest(node, executor_))
         return;
     {

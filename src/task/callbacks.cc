@@ -84,7 +84,10 @@ void run_now(Registration& registration, Port* port)
         return;
     }
     const Drop drop{heap};
-    call_done(registration.done, node_of(registration), registration.env);
+    Node& node = node_of(registration);
+    if (Observation* observation = node.observation()) [[unlikely]]
+        observation->note_delivered();
+    call_done(registration.done, node, registration.env);
 }
 
 void run_or_queue(Registration& registration)

@@ -43,13 +43,17 @@ Node* Node::make_extended(std::uint64_t word, const TaskSpec& spec)
     return make_behind(word, spec, reinterpret_cast<std::uintptr_t>(spec.fn), 0);
 }
 
-// One allocation: the node, its Extension, what a promise has besides, its timer, its memberships, the copy of env, the name.
+// One allocation: the node, its Extension, what a promise has besides, its timer, its memberships, its observation, the copy
+// of env, the name.
 Node* Node::make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t body, std::size_t part_size)
 {
     const bool timed = spec.times.any();
     const std::size_t timer_at = rounded(cache_line + sizeof(Extension) + part_size, alignof(TaskTimer));
     const std::size_t members_at = rounded(timer_at + (timed ? sizeof(TaskTimer) : 0), alignof(Membership));
-    const std::size_t env_at = rounded(members_at + spec.scopes.count() * sizeof(Membership), env_alignment);
+    const std::size_t observed_at =
+        rounded(members_at + spec.scopes.count() * sizeof(Membership), alignof(Observation));
+    const std::size_t env_at =
+        rounded(observed_at + (spec.observers != nullptr ? sizeof(Observation) : 0), env_alignment);
     const std::size_t env_size = spec.env_size;
     const std::size_t name_size = spec.name != nullptr ? std::strlen(spec.name) + 1 : 0;
     if (env_size > std::numeric_limits<std::size_t>::max() / 2 - env_at - name_size)
@@ -67,7 +71,7 @@ Node* Node::make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t
         extension->name = static_cast<char*>(std::memcpy(memory + env_at + env_size, spec.name, name_size));
     if (timed)
         word += timed_flag + one_reference;
-    word += spec.scopes.count() * one_reference;
+    word += (spec.scopes.count() + (spec.observers != nullptr ? 1 : 0)) * one_reference;
     Node* node = new (memory) Node(word | extended_flag, body, env);
     if (timed)
         extension->timer = new (memory + timer_at) TaskTimer(*node, spec.times);
@@ -78,6 +82,8 @@ Node* Node::make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t
         extension->memberships = new (at) Membership(**scope, *node, spec.scopes.key, extension->memberships);
         at += sizeof(Membership);
     }
+    if (spec.observers != nullptr)
+        extension->observation = new (memory + observed_at) Observation(*spec.observers, *node);
     extension->turnstile = spec.turnstile;
     extension->room = spec.room;
     extension->inner = spec.inner;
@@ -109,6 +115,8 @@ Node* Node::make_sleep(const ContextRef& context)
 
 void Node::free_extended()
 {
+    if (Observation* observed = extension().observation)
+        std::destroy_at(observed);
     std::destroy_at(&extension());
     this->~Node();
     std::free(this);
@@ -118,6 +126,8 @@ void Node::discard()
 {
     if (extended())
         leave_room();
+    if (Observation* observed = observation())
+        observed->note_refused();
     free_memory(state_.load(std::memory_order_relaxed));
 }
 
@@ -226,7 +236,14 @@ void Node::settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome
     if ((word & timed_flag) != 0) [[unlikely]]
         withdraw_timer();
     // They keep the node until we are through.
-    Membership* const memberships = (word & extended_flag) != 0 ? extension().memberships : nullptr;
+    Membership* memberships = nullptr;
+    Observation* observed = nullptr;
+    if ((word & extended_flag) != 0) [[unlikely]] {
+        memberships = extension().memberships;
+        observed = extension().observation;
+        if (observed != nullptr)
+            tell_ended(*observed, phase, outcome);
+    }
     outcome_.store(outcome, std::memory_order_relaxed);  // published by the release below
     std::uint64_t settled = 0;
     do {
@@ -248,6 +265,23 @@ void Node::settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome
     }
     if (memberships != nullptr) [[unlikely]]
         end_memberships(memberships);
+    if (observed != nullptr) [[unlikely]]
+        release();
+}
+
+void Node::tell_ended(Observation& observation, Phase phase, std::uintptr_t outcome)
+{
+    switch (phase) {
+    case Phase::ok:
+        observation.note_ended(Ending::ok, EXECQ_OK);
+        break;
+    case Phase::canceled:
+        observation.note_ended(Ending::canceled, EXECQ_ECANCELED);
+        break;
+    default:
+        observation.note_ended(Ending::failed,
+                               (outcome & 1) != 0 ? code_in(outcome) : reinterpret_cast<Error*>(outcome)->code());
+    }
 }
 
 void Node::end_memberships(Membership* first)

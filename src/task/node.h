@@ -46,6 +46,7 @@
 #include "task/error.h"
 #include "task/membership.h"
 #include "task/node_pool.h"
+#include "task/observed.h"
 #include "task/registration.h"
 #include "task/timer.h"
 
@@ -70,6 +71,7 @@ struct TaskSpec {
     bool interrupt = false;  // its body is to be interrupted where it is asked to stop
     bool no_wait = false;    // where there is no room, it is refused, whatever the policy
     Room* room = nullptr;    // of a bounded executor: the node takes a place over
+    Observers* observers = nullptr;  // of an observed one
     ContextRef context;
 
     // Nothing but a body and its env.
@@ -77,6 +79,7 @@ struct TaskSpec {
     {
         return inner == nullptr && drop == nullptr && drop_result == nullptr && name == nullptr && env_size == 0 &&
                !times.any() && scopes.count() == 0 && priority == EXECQ_PRIORITY_NORMAL && room == nullptr &&
+               observers == nullptr &&
                context.get() == nullptr;
     }
 };
@@ -93,8 +96,8 @@ enum class Reference { keep, give };
 
 class Node : public TaskLink, public Registration {  // the order is relied on: see Registration
 public:
-    // One reference for the executor, whose id it gets, `future_references` more, one for the timer if it has times, and one
-    // for each membership.
+    // One reference for the executor, whose id it gets, `future_references` more, one for the timer if it has times, one for
+    // each membership, and one for its observation.
     // Null where memory is out.
     static Node* make_task(const TaskSpec& spec, std::uint32_t future_references, std::uint16_t executor_id = 0)
     {
@@ -155,6 +158,9 @@ public:
     Membership* memberships() const { return extended() ? extension().memberships : nullptr; }
     // What it goes through on its way to the executor; null: nothing. Its maker sets it.
     Turnstile* turnstile() const { return extended() ? extension().turnstile : nullptr; }
+
+    // Null: nobody looks at it (task/observed.h).
+    Observation* observation() const { return extended() ? extension().observation : nullptr; }
 
     std::int32_t priority() const { return extended() ? extension().priority : EXECQ_PRIORITY_NORMAL; }
 
@@ -340,6 +346,7 @@ private:
         Turnstile* turnstile = nullptr;     // one of the scopes
         execq_fn inner = nullptr;           // as in TaskSpec
         Room* room = nullptr;               // a place there, until the task has started or is canceled
+        Observation* observation = nullptr;  // behind it; destroyed with it
         std::int32_t priority = EXECQ_PRIORITY_NORMAL;
         // The source of a promise, with one reference, and its stage (task/forward.cc). Written by who forwards, then by
         // who settles; read by who cancels and, once that is done, by who looks at the outcome.
@@ -481,6 +488,7 @@ private:
     }
     void settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome, Reference reference);
     void withdraw_timer();
+    void tell_ended(Observation& observation, Phase phase, std::uintptr_t outcome);
     void leave_room();
     static void end_memberships(Membership* first);
     void hand_over(std::uintptr_t completions);

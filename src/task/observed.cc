@@ -1,0 +1,139 @@
+#include "task/observed.h"
+
+#include <algorithm>
+#include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include <utility>
+
+#include "base/clock.h"
+#include "execq/status.h"
+#include "task/node.h"
+
+namespace execq::core {
+
+namespace {
+
+std::uint64_t new_id()
+{
+    static std::atomic<std::uint64_t> last{0};
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
+thread_local constinit std::int64_t thread_id = 0;
+
+}  // namespace
+
+// What this thread is telling of; they nest, where an observer submits.
+class Observation::Telling {
+public:
+    explicit Telling(const Node& node) : node_(node), outer_(innermost_) { innermost_ = this; }
+    ~Telling() { innermost_ = outer_; }
+    Telling(const Telling&) = delete;
+    Telling& operator=(const Telling&) = delete;
+
+    static bool of(const Node& node)
+    {
+        for (const Telling* telling = innermost_; telling != nullptr; telling = telling->outer_) {
+            if (&telling->node_ == &node)
+                return true;
+        }
+        return false;
+    }
+
+private:
+    static inline thread_local constinit const Telling* innermost_ = nullptr;
+    const Node& node_;
+    const Telling* const outer_;
+};
+
+template <class Tell>
+void Observation::tell(const Tell& tell)
+{
+    const Telling telling(node_);
+    for (std::size_t i = 0; i < observers_.count_; ++i) {
+        if ((wanted_ & 1U << i) != 0)
+            tell(*observers_.all_[i]);
+    }
+}
+
+Observation::Observation(Observers& observers, Node& node) : observers_(observers), node_(node), id_(new_id())
+{
+    observers_.retain();
+}
+
+bool Observation::telling_of(const Node& node) { return Telling::of(node); }
+
+const char* Observation::name() const { return node_.name(); }
+
+bool Observation::async() const { return node_.async(); }
+
+std::int64_t Observation::ready_ns() const
+{
+    const TaskTimer* timer = node_.task_timer();
+    return timer != nullptr ? std::max(submitted_ns_, timer->times.due_ns) : submitted_ns_;
+}
+
+void Observation::note_submitted()
+{
+    const Telling telling(node_);
+    parent_ = current_ != nullptr ? current_->id_ : 0;
+    submitted_ns_ = now_ns();
+    for (std::size_t i = 0; i < observers_.count_; ++i)
+        wanted_ |= observers_.all_[i]->submitted(*this) ? 1U << i : 0;
+}
+
+void Observation::note_refused()
+{
+    if (submitted_ns_ == 0)
+        return;
+    ended_ns_ = now_ns();
+    tell([this](TaskObserver& observer) { observer.ended(*this, Ending::refused, EXECQ_OK); });
+}
+
+void Observation::note_rested()
+{
+    tell([this](TaskObserver& observer) { observer.rested(*this); });
+}
+
+void Observation::note_ended(Ending ending, std::int32_t code)
+{
+    ended_ns_ = now_ns();
+    tell([&](TaskObserver& observer) { observer.ended(*this, ending, code); });
+}
+
+void Observation::note_delivered()
+{
+    tell([this](TaskObserver& observer) { observer.delivered(*this); });
+}
+
+void Observation::Run::begin(std::int32_t worker)
+{
+    Observation& observation = *observation_;
+    observation.worker_ = worker;
+    observation.started_ns_ = now_ns();
+    observation.tell([&](TaskObserver& observer) { observer.started(observation); });
+    outer_ = current_;
+    current_ = observation_;
+}
+
+void Observation::Run::leave()
+{
+    Observation& observation = *std::exchange(observation_, nullptr);
+    current_ = outer_;
+    observation.left_ns_ = now_ns();
+    observation.tell([&](TaskObserver& observer) { observer.left(observation); });
+}
+
+std::int64_t current_thread_id()
+{
+    if (thread_id == 0) {
+        // In a child that is forked the thread has another number.
+        static const int registered = pthread_atfork(nullptr, nullptr, [] { thread_id = 0; });
+        static_cast<void>(registered);
+        thread_id = syscall(SYS_gettid);
+    }
+    return thread_id;
+}
+
+}  // namespace execq::core
