@@ -11,6 +11,7 @@
 #include "flow/main_loop.h"
 #include "sched/conf.h"
 #include "sched/executor.h"
+#include "sched/observer.h"
 #include "task/callbacks.h"
 #include "task/unobserved.h"
 
@@ -41,31 +42,74 @@ bool threads_agree(const execq_executor_options &options)
            (reserved == 0 || options.loop_workers == 0 || options.loop_workers == reserved);
 }
 
+bool options_agree(const execq_executor_options &options)
+{
+    return threads_agree(options) && options.max_spares <= EXECQ_MAX_THREADS &&
+           options.capacity <= EXECQ_MAX_CAPACITY && options.full_policy <= EXECQ_FULL_CALLER_RUNS &&
+           options.reserved_2 == 0 && options.stuck_after_ns >= 0 &&
+           (options.stuck_after_ns != 0 || (options.on_stuck == nullptr && options.stuck_drop == nullptr));
+}
+
+// The envs that the call has taken, whatever it answers, where it came to nothing before anybody else had them.
+void drop_envs(const execq_executor_options *options)
+{
+    const auto covers = [](std::size_t size, std::size_t offset) { return size >= offset + sizeof(void *); };
+    if (options == nullptr)
+        return;
+    const CallbackScope scope;
+    const execq_hooks *hooks =
+        covers(options->struct_size, offsetof(execq_executor_options, hooks)) ? options->hooks : nullptr;
+    if (hooks != nullptr && covers(hooks->struct_size, offsetof(execq_hooks, env)))
+        call_drop(hooks->drop, hooks->env);
+    if (covers(options->struct_size, offsetof(execq_executor_options, stuck_drop)))
+        call_drop(options->stuck_drop, options->stuck_env);
+}
+
+// `taken`: the envs are not the caller's any more.
+execq_status make_executor(const execq_executor_options *options, execq_executor **out, bool &taken)
+{
+    execq_executor_options read;
+    execq_status status =
+        read_options<offsetof(execq_executor_options, keepalive_ns)>(options, EXECQ_EXECUTOR_TIMES, read);
+    if (status != EXECQ_OK)
+        return status;
+    if (out == nullptr || !options_agree(read))
+        return EXECQ_EINVAL;
+    execq_uv_table table;
+    status = read_owning_table(read.uv_table, table);
+    execq_hooks hooks;
+    if (status == EXECQ_OK)
+        status = read_options(read.hooks, 0, hooks);
+    if (status != EXECQ_OK)
+        return status;
+    taken = true;
+    MadeObservers observers;
+    status =
+        make_observers({read.name, (read.flags & EXECQ_EXECUTOR_TIMES) != 0, read.hooks != nullptr ? &hooks : nullptr,
+                        read.stuck_after_ns, read.on_stuck, read.stuck_env, read.stuck_drop},
+                       observers);
+    if (status != EXECQ_OK)
+        return status;
+    Executor *executor = nullptr;
+    status = Executor::make({read.name, read.max_threads, read.min_threads, read.keepalive_ns, read.loop_workers,
+                             read.uv_table != nullptr ? &table : nullptr, read.reserved_loop_workers, read.capacity,
+                             read.full_policy, read.max_spares, observers},
+                            &executor);
+    if (status == EXECQ_OK)
+        *out = handle_of(executor);
+    return status;
+}
+
 }  // namespace
 
 execq_status execq_executor_new(const execq_executor_options *options, execq_executor **out)
 {
-    execq_executor_options read;
-    const execq_status status = read_options<offsetof(execq_executor_options, keepalive_ns)>(options, 0, read);
-    if (status != EXECQ_OK)
-        return status;
-    if (out == nullptr || !threads_agree(read) || read.max_spares > EXECQ_MAX_THREADS ||
-        read.capacity > EXECQ_MAX_CAPACITY || read.full_policy > EXECQ_FULL_CALLER_RUNS || read.reserved_2 != 0)
-        return EXECQ_EINVAL;
-    execq_uv_table table;
-    const execq_status readable = read_owning_table(read.uv_table, table);
-    if (readable != EXECQ_OK)
-        return readable;
     return guarded([&]() -> execq_status {
-        Executor *executor = nullptr;
-        const execq_status made =
-            Executor::make({read.name, read.max_threads, read.min_threads, read.keepalive_ns, read.loop_workers,
-                            read.uv_table != nullptr ? &table : nullptr, read.reserved_loop_workers, read.capacity,
-                            read.full_policy, read.max_spares},
-                           &executor);
-        if (made == EXECQ_OK)
-            *out = handle_of(executor);
-        return made;
+        bool taken = false;
+        const execq_status status = make_executor(options, out, taken);
+        if (!taken)
+            drop_envs(options);
+        return status;
     });
 }
 

@@ -2,7 +2,8 @@
 include(GNUInstallDirs)
 
 file(GLOB EXECQ_FFI_SOURCES CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/execq/*.h)
-list(REMOVE_ITEM EXECQ_FFI_SOURCES ${PROJECT_SOURCE_DIR}/include/execq/uv.h)
+list(REMOVE_ITEM EXECQ_FFI_SOURCES ${PROJECT_SOURCE_DIR}/include/execq/uv.h
+    ${PROJECT_SOURCE_DIR}/include/execq/dump_file.h)
 set(EXECQ_FFI_HEADER ${PROJECT_BINARY_DIR}/include/execq_ffi.h)
 
 add_custom_command(

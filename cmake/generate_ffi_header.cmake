@@ -1,4 +1,4 @@
-# Writes the declarations-only header that cffi and LuaJIT read: every public header but execq/uv.h, preprocessed, one
+# Writes the declarations-only header that cffi and LuaJIT read: every public header but execq/uv.h and execq/dump_file.h, preprocessed, one
 # declaration a line. It needs nothing but the C compiler, and gcc and clang give the same bytes.
 #
 #   cmake -DCOMPILER=<cc> -DINCLUDE_DIR=<dir that holds execq/> -DOUTPUT=<file> -P generate_ffi_header.cmake
@@ -14,7 +14,7 @@ endforeach()
 function(write_source path)
     file(GLOB headers RELATIVE ${INCLUDE_DIR} ${INCLUDE_DIR}/execq/*.h)
     list(SORT headers)
-    list(REMOVE_ITEM headers execq/uv.h)
+    list(REMOVE_ITEM headers execq/uv.h execq/dump_file.h)
     set(text "")
     foreach(header IN LISTS headers)
         string(APPEND text "#include <${header}>\n")

@@ -1,6 +1,7 @@
 /* libexecq: blocking work off the event loop, the outcome back where it is wanted.
  *
- * This is the umbrella: it includes every header but execq/uv.h, which is the only one that needs <uv.h>.
+ * This is the umbrella: it includes every header but execq/uv.h, which is the only one that needs <uv.h>, and
+ * execq/dump_file.h, the only one that needs <stdio.h>.
  *
  * Conventions, which hold for every function unless its own comment says otherwise:
  *
@@ -37,6 +38,7 @@
 #include <execq/future.h>
 #include <execq/group.h>
 #include <execq/loop.h>
+#include <execq/observe.h>
 #include <execq/promise.h>
 #include <execq/queue.h>
 #include <execq/stats.h>

@@ -2,6 +2,7 @@
 #ifndef EXECQ_EXECUTOR_H
 #define EXECQ_EXECUTOR_H
 
+#include <execq/observe.h>
 #include <execq/types.h>
 
 #ifdef __cplusplus
@@ -15,7 +16,7 @@ enum { EXECQ_MAX_THREADS = 4096 };
 
 typedef struct execq_executor_options {
     uint32_t struct_size;
-    uint32_t flags;       /* none yet: 0 */
+    uint32_t flags;       /* EXECQ_EXECUTOR_…; 0: none */
     const char *name;     /* threads are called "<name>/<number>", cut to the system's limit (15 bytes on Linux); NULL:
                              "execq" */
     uint32_t max_threads; /* threads; 0: min(32, cpus + 4), where cpus is the affinity mask capped by the cgroup quota,
@@ -47,11 +48,31 @@ typedef struct execq_executor_options {
                             EXECQ_MAX_THREADS; 0: min(64, max_threads), but none where max_threads is 1, as tasks of such
                             an executor never run side by side; negative: none */
     uint32_t reserved_2; /* 0 */
+    /* Since 0.5. Each of these makes the executor an observed one, whose submissions take some hundred nanoseconds more. */
+    const struct execq_hooks *hooks; /* called for each task (observe.h); NULL: none */
+    /* A watchdog. What holds a thread of the executor up for longer than this many nanoseconds, a task or a turn of a worker's
+     * loop, is told to on_stuck, once, and once more when it has ended after all: as soon as that is so, exact to a
+     * millisecond and to what the system takes to run a thread. 0: none; negative: EXECQ_EINVAL. */
+    int64_t stuck_after_ns;
+    /* Called on a thread of the library that does nothing else, one for the process, for one after the other: it may block,
+     * and then what comes later is told later. An exception is told as a failure that nobody looked at (conf.h). NULL: a line
+     * on stderr. */
+    execq_stuck_fn on_stuck;
+    void *stuck_env;
+    execq_drop_fn
+        stuck_drop; /* of stuck_env: once, when all is told, after the executor and all futures of its tasks are
+                                 gone; where execq_executor_new fails, inside that. May be NULL */
 } execq_executor_options;
-#define EXECQ_EXECUTOR_OPTIONS_INIT                                                        \
-    {                                                                                      \
-        (uint32_t)sizeof(execq_executor_options), 0, NULL, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0 \
+#define EXECQ_EXECUTOR_OPTIONS_INIT                                                                                   \
+    {                                                                                                                 \
+        (uint32_t)sizeof(execq_executor_options), 0, NULL, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0, NULL, 0, NULL, NULL, NULL \
     }
+
+/* Flags of execq_executor_options. Since 0.5. */
+enum {
+    EXECQ_EXECUTOR_TIMES =
+        1 /* count how tasks end, and how long they wait and run: execq_stats, execq_executor_latency */
+};
 
 /* The largest capacity of an executor. */
 enum { EXECQ_MAX_CAPACITY = 1073741824 };
@@ -98,10 +119,11 @@ typedef struct execq_shutdown_report {
  * Order: none is promised between tasks.
  * Errors: EXECQ_EINVAL (out NULL, max_threads, min_threads, loop_workers or max_spares above EXECQ_MAX_THREADS, the two in
  *   the middle above a max_threads that is not 0, reserved_loop_workers that leave no thread, fewer than min_threads, or do
- *   not agree with loop_workers, capacity, full_policy, struct_size, an incomplete uv_table), EXECQ_ENOTSUP (flags, unknown
+ *   not agree with loop_workers, capacity, full_policy, stuck_after_ns, on_stuck or its drop without that, the hooks'
+ *   struct_size, struct_size, an incomplete uv_table), EXECQ_ENOTSUP (flags, also of the hooks, unknown
  *   bytes, a uv_table
- *   older than 1.44 or for attaching loops only), EXECQ_ENOMEM, EXECQ_EAGAIN (65,535 executors exist).
- * Since: 0.1. */
+ *   older than 1.44 or for attaching loops only), EXECQ_ENOMEM, EXECQ_EAGAIN (65,535 executors exist, or no thread can
+ *   be started for the watchdog). Since: 0.1. */
 EXECQ_API execq_status execq_executor_new(const execq_executor_options *options, execq_executor **out);
 
 /* Finds what a NULL executor stands for now: the executor of execq_init_conf, else the library's own default with

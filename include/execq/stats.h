@@ -88,11 +88,23 @@ typedef struct execq_stats {
     uint64_t waits_in_place;    /* out: waits that ran what they waited for themselves */
     uint64_t waits_compensated; /* out: waits that a thread beyond max_threads was called for */
     uint64_t waits_refused;     /* out: waits that were answered EXECQ_EDEADLK as no thread could come */
+    /* Since 0.5. Since the executor was made, and 0 without EXECQ_EXECUTOR_TIMES. A periodic task counts as started once for
+     * each run, and as completed once. What starts counts before its body, what completes before its future is done. */
+    uint64_t submitted;          /* out: tasks that were accepted, or are about to be */
+    uint64_t started;            /* out: bodies and start functions that began */
+    uint64_t completed_ok;       /* out: tasks that ended with a value */
+    uint64_t completed_failed;   /* out: with an error */
+    uint64_t completed_canceled; /* out: canceled, before their start or after it */
+    execq_latency queue_latency; /* out: from a task's submission, or from when it was due, to its start */
+    execq_latency run_time;      /* out: from its start to its end; more of both: execq_executor_latency */
 } execq_stats;
 #define EXECQ_STATS_INIT                                                                                               \
     {                                                                                                                  \
         (uint32_t)sizeof(execq_stats), 0, NULL, 0, (uint32_t)sizeof(execq_worker_stats), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, \
-            0, 0, 0, 0, 0, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0                                          \
+            0, 0, 0, 0, 0, 0, {0, 0, 0, 0}, {0, 0, 0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, {0, 0, 0, 0},            \
+        {                                                                                                              \
+            0, 0, 0, 0                                                                                                 \
+        }                                                                                                              \
     }
 
 /* Tells what an executor does now and did so far. Each figure is of some moment during the call, not all of the same one.

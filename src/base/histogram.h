@@ -1,4 +1,4 @@
-// Floor 0. A histogram of times, in buckets a sixteenth of their value wide: one thread adds, any thread reads.
+// Floor 0. A histogram of times, in buckets a sixteenth of their value wide: one thread adds, or all do, any thread reads.
 //
 // Below 16 each value has its bucket; from there on each power of two has 16 of them, up to 2^40 ns (18 minutes), beyond
 // which all are in the last one. So a percentile is known to 6.25 %, and is given as the upper end of its bucket, but
@@ -11,6 +11,7 @@
 #include <array>
 #include <atomic>
 #include <bit>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 
@@ -54,9 +55,19 @@ public:
     std::uint64_t count() const { return total_; }
     std::int64_t max() const { return max_; }
     // At most what `thousandths` of 1000 of the values are; 0 if there is none.
-    std::int64_t percentile(std::uint64_t thousandths) const
+    std::int64_t percentile(std::uint64_t thousandths) const { return at_rank((total_ * thousandths + 999) / 1000); }
+    // The same for any share from 0 to 1.
+    std::int64_t quantile(double share) const
     {
-        const std::uint64_t rank = (total_ * thousandths + 999) / 1000;  // of the value, from 1 on
+        if (share >= 1)
+            return max_;
+        return at_rank(static_cast<std::uint64_t>(std::ceil(static_cast<double>(total_) * share)));
+    }
+
+private:
+    // Of the value, from 1 on.
+    std::int64_t at_rank(std::uint64_t rank) const
+    {
         std::uint64_t seen = 0;
         for (std::size_t bucket = 0; bucket < histogram_size; ++bucket) {
             seen += counts_[bucket];
@@ -66,7 +77,6 @@ public:
         return 0;
     }
 
-private:
     std::array<std::uint64_t, histogram_size> counts_{};
     std::uint64_t total_ = 0;
     std::int64_t max_ = 0;
@@ -81,6 +91,14 @@ public:
         count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
         if (value > max_.load(std::memory_order_relaxed))
             max_.store(value, std::memory_order_relaxed);
+    }
+    // Any thread, where all that add do so by this.
+    void add_shared(std::int64_t value)
+    {
+        counts_[bucket_of(value)].fetch_add(1, std::memory_order_relaxed);
+        std::int64_t max = max_.load(std::memory_order_relaxed);
+        while (value > max && !max_.compare_exchange_weak(max, value, std::memory_order_relaxed)) {
+        }
     }
     // Any thread.
     void add_to(HistogramSum& sum) const

@@ -57,6 +57,19 @@ IdPool& ids()
     return *pool;
 }
 
+// The executors that exist.
+struct Registry {
+    Mutex mutex;
+    HookList<Executor::Listed> all EXECQ_GUARDED_BY(mutex);
+    std::size_t count EXECQ_GUARDED_BY(mutex) = 0;
+};
+
+Registry& registry()
+{
+    static Immortal<Registry> instance;
+    return *instance;
+}
+
 void cancel_queued(Item item)
 {
     if (item.is_node()) {
@@ -139,16 +152,16 @@ execq_status Executor::make(const ExecutorSpec& spec, std::unique_ptr<Engine> en
 {
     const std::uint16_t id = ids().take();
     if (id == 0) {
-        if (spec.observers != nullptr)
-            spec.observers->release();
+        if (spec.observers.all != nullptr)
+            spec.observers.all->release();
         return EXECQ_EAGAIN;
     }
     try {
         *out = new Executor(spec, std::move(engine), id);
     } catch (const std::bad_alloc&) {
         ids().give_back(id);
-        if (spec.observers != nullptr)
-            spec.observers->release();
+        if (spec.observers.all != nullptr)
+            spec.observers.all->release();
         return EXECQ_ENOMEM;
     }
     return EXECQ_OK;
@@ -177,23 +190,48 @@ Executor::Executor(const ExecutorSpec& spec, std::unique_ptr<Engine> engine, std
 {
     if (spec.capacity != 0)
         room_ = new Room(spec.capacity);
-    if (spec.observers != nullptr)
-        spec.observers->belong_to(name_, serial_);
+    if (spec.observers.all != nullptr)
+        spec.observers.all->belong_to(name_, serial_);
     observers_ = spec.observers;  // from here on nothing throws
     direct_ = room_ == nullptr && engine_ == nullptr && observers_ == nullptr;
     if (engine_ != nullptr)
         engine_->executor_ = this;
+    const MutexLock lock(registry().mutex);
+    listed_.executor = this;
+    registry().all.push_back(listed_);
+    ++registry().count;
 }
 
 Executor::~Executor()
 {
+    {
+        const MutexLock lock(registry().mutex);
+        registry().all.remove(listed_);
+        --registry().count;
+    }
     if (has_left_)
         pthread_detach(left_);  // nobody joined: the last thread is past its work, or is this one
     if (room_ != nullptr)
         room_->release();
-    if (observers_ != nullptr)
-        observers_->release();
+    if (observers_.all != nullptr)
+        observers_.all->release();
     ids().give_back(id_);
+}
+
+std::vector<Executor*> Executor::all()
+{
+    std::vector<Executor*> found;
+    const MutexLock lock(registry().mutex);
+    found.reserve(registry().count);
+    registry().all.for_each([&](Listed& listed) {
+        Executor& executor = *listed.executor;
+        std::uint32_t uses = executor.uses_.load(std::memory_order_relaxed);
+        while (uses != 0 && !executor.uses_.compare_exchange_weak(uses, uses + 1, std::memory_order_acq_rel)) {
+        }
+        if (uses != 0)  // else it is about to be freed
+            found.push_back(&executor);
+    });
+    return found;
 }
 
 void Executor::release()
@@ -233,16 +271,6 @@ void Executor::cancel_leftovers()
         while (worker.steal(&slot, 1) != 0)
             drop();
     });
-}
-
-// Between this and the end of visit() no frame ends and no queued task is freed.
-template <class Visit>
-void Executor::while_paused(const Visit& visit)
-{
-    const auto all = [this](const auto& each) { this->for_each_worker(each); };
-    Worker::pause_all(guests_, all);
-    visit();
-    Worker::resume_all(guests_, all);
 }
 
 void Executor::wake_all_idle()
@@ -614,10 +642,10 @@ void Executor::worker_leaves(Worker& worker)
 {
     // What waits here, with a worker that was lost to a pthread_exit, is for the others.
     bool join_previous = false;
-    pthread_t previous{};
+    pthread_t before{};
     {
         const MutexLock lock(mutex_);
-        previous = std::exchange(left_, pthread_self());
+        before = std::exchange(left_, pthread_self());
         join_previous = std::exchange(has_left_, true);
         worker.present = false;
         leaving_ -= std::exchange(worker.leaving, false) ? 1U : 0U;
@@ -636,7 +664,7 @@ void Executor::worker_leaves(Worker& worker)
         wake_for_loop();
     futex_wake_all(worker.reserved() ? &reserved_threads_ : roster_.futex_word());
     if (join_previous)
-        pthread_join(previous, nullptr);
+        pthread_join(before, nullptr);
 }
 
 }  // namespace execq::core

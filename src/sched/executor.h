@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/annotations.h"
 #include "base/clock.h"
@@ -29,6 +30,7 @@
 #include "sched/engine.h"
 #include "sched/inbox.h"
 #include "sched/item.h"
+#include "sched/observer.h"
 #include "sched/roster.h"
 #include "sched/thread_loop.h"
 #include "sched/turnstile.h"
@@ -49,8 +51,8 @@ struct ExecutorSpec {
     std::uint32_t reserved_loop_workers = 0;   // of max_threads, where that is given; then no loop_workers
     std::uint32_t capacity = 0;                // at most Room::most; 0: unbounded
     std::uint32_t full_policy = EXECQ_FULL_REJECT;
-    std::int32_t max_spares = 0;     // negative: none
-    Observers* observers = nullptr;  // with one reference, which make() takes over in any case; null: nobody looks on
+    std::int32_t max_spares = 0;  // negative: none
+    MadeObservers observers = {};      // make() takes their reference over in any case
 };
 
 // Threads beyond max_threads, in the place of those that are blocked, and waits of workers on their own executor.
@@ -108,6 +110,16 @@ public:
     void report(execq_shutdown_report& report);
     // workers and worker_size are the caller's; see execq/stats.h.
     void stats(execq_stats& stats);
+    // The lag, or the turns, of all workers' loops.
+    void add_loop_times(HistogramSum& sum, Histogram LoopTimes::*which) const;
+
+    // Adds what it does now, in lines for people (dump.cc). Throws std::bad_alloc.
+    void describe(std::string& text);
+    // All that exist, each with a use for the caller. Throws std::bad_alloc.
+    static std::vector<Executor*> all();
+    struct Listed : Hook {
+        Executor* executor = nullptr;
+    };
 
     // What was left on the loops of threads that have ended.
     LoopLeftovers leftovers();
@@ -161,7 +173,9 @@ public:
     // go through flow/submission.h: the seam of what costs nothing where it is not used.
     bool direct() const { return direct_; }
     // Who looks at each of its tasks (task/observed.h); null: nobody.
-    Observers* observers() const { return observers_; }
+    Observers* observers() const { return observers_.all; }
+    // Null: nobody counts.
+    const TaskMeter* meter() const { return observers_.meter; }
     std::uint32_t full_policy() const { return full_policy_; }
     // Whether the calling thread may submit.
     bool accepts() const;
@@ -259,8 +273,15 @@ private:
         for (std::uint32_t i = 0; i < n; ++i)
             visit(*workers_[i]);
     }
+    // Between this and the end of visit() no frame ends and no queued task is freed.
     template <class Visit>
-    void while_paused(const Visit& visit) EXECQ_REQUIRES(mutex_);
+    void while_paused(const Visit& visit) EXECQ_REQUIRES(mutex_)
+    {
+        const auto all = [this](const auto& each) { this->for_each_worker(each); };
+        Worker::pause_all(guests_, all);
+        visit();
+        Worker::resume_all(guests_, all);
+    }
 
     // ---- its engine (engine.cc) ----
     execq_status count_taken(bool closed_too);
@@ -351,7 +372,19 @@ private:
     // ---- statistics (stats.cc) ----
     std::uint32_t count_states(execq_stats& stats);
     void count_queued(execq_stats& stats);
+    void count_tasks(execq_stats& stats) const;
     static std::uint32_t state_of(const Worker& worker);
+    // What is under way, and where.
+    struct Running {
+        std::uint32_t worker;
+        bool open;   // an asynchronous task, on the worker's loop
+        bool exact;  // its age, which is else since somebody first saw it
+        std::array<char, 48> name;
+        std::uint64_t task;  // 0: not observed
+        std::int64_t age_ns;
+    };
+    std::vector<Running> running_tasks();
+    void describe_counts(const execq_stats& stats, std::string& text);
 
     // ---- the way in (submit.cc) ----
     // What is accepted, from outside, by push(inbox, force).
@@ -437,7 +470,8 @@ private:
     const std::unique_ptr<TaskInbox[]> inboxes_;
     Room* room_ = nullptr;  // one reference; set by the constructor
     bool direct_ = true;    // set by the constructor
-    Observers* observers_ = nullptr;  // one reference; set by the constructor
+    MadeObservers observers_;  // one reference; set by the constructor
+    Listed listed_;            // in the list of all, under its mutex
     const std::unique_ptr<Engine> engine_;
     TaskInbox loop_inbox_;  // asynchronous tasks
     // Tasks of the other classes.

@@ -24,6 +24,7 @@
 #include "sched/body.h"
 #include "sched/executor.h"
 #include "sched/loop_place.h"
+#include "sched/watchdog.h"
 #include "task/cancel.h"
 
 namespace execq::core {
@@ -242,7 +243,10 @@ void Executor::turn_loop(Worker& worker)
     }
     if (now_ns() - worker.turns.looped_ns < loop_turn_ns)
         return;
-    worker.loop()->run_nowait();
+    {
+        const WatchObserver::Turn turn(observers_.watch, worker.number());
+        worker.loop()->run_nowait();
+    }
     worker.turns.looped_ns = now_ns();
 }
 

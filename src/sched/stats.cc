@@ -83,6 +83,33 @@ void Executor::count_queued(execq_stats& stats)
     stats.delayed = delayed_count_.load(std::memory_order_relaxed);
 }
 
+void Executor::count_tasks(execq_stats& stats) const
+{
+    const TaskMeter* meter = observers_.meter;
+    const TaskMeter::Counts counts = meter != nullptr ? meter->counts() : TaskMeter::Counts{};
+    stats.submitted = counts.submitted;
+    stats.started = counts.started;
+    stats.completed_ok = counts.completed[static_cast<std::size_t>(Ending::ok)];
+    stats.completed_failed = counts.completed[static_cast<std::size_t>(Ending::failed)];
+    stats.completed_canceled = counts.completed[static_cast<std::size_t>(Ending::canceled)];
+    HistogramSum queue;
+    HistogramSum run;
+    if (meter != nullptr) {
+        meter->add_queue_times(queue);
+        meter->add_run_times(run);
+    }
+    stats.queue_latency = latency_of(queue);
+    stats.run_time = latency_of(run);
+}
+
+void Executor::add_loop_times(HistogramSum& sum, Histogram LoopTimes::*which) const
+{
+    for_each_worker([&](const Worker& worker) {
+        if (const LoopPlace* place = worker.place())
+            (place->times().*which).add_to(sum);
+    });
+}
+
 void Executor::stats(execq_stats& stats)
 {
     stats.threads_max = cap_.load(std::memory_order_relaxed) + reserved_;
@@ -94,6 +121,7 @@ void Executor::stats(execq_stats& stats)
     stats.waits_in_place = spares.in_place;
     stats.waits_compensated = spares.compensated;
     stats.waits_refused = spares.refused;
+    count_tasks(stats);
     count_queued(stats);
     const std::uint32_t places = count_states(stats);
     stats.loops = stats.async_open = stats.steals = stats.loop_delays = 0;

@@ -28,7 +28,7 @@ class FrameScope {
 public:
     FrameScope(Worker& worker, Node& node, bool plain)
         : worker_(worker),
-          frame_{&node, !plain && node.named() ? coarse_now_ns() : 0, worker.top_.load(std::memory_order_relaxed)}
+          frame_{&node, plain || !node.extended() ? 0 : start_of(node), worker.top_.load(std::memory_order_relaxed)}
     {
         worker_.top_.store(&frame_, std::memory_order_release);
     }
@@ -41,6 +41,13 @@ public:
     FrameScope& operator=(const FrameScope&) = delete;
 
     const Frame& frame() const { return frame_; }
+    // 0: for who asks first to note.
+    static std::int64_t start_of(const Node& node)
+    {
+        if (const Observation* observation = node.observation()) [[unlikely]]
+            return observation->started_ns();
+        return node.named() ? coarse_now_ns() : 0;
+    }
     void end()
     {
         worker_.lock_.as_owner(

@@ -94,6 +94,7 @@ void Observation::note_refused()
 void Observation::note_rested()
 {
     tell([this](TaskObserver& observer) { observer.rested(*this); });
+    resting_ = true;
 }
 
 void Observation::note_ended(Ending ending, std::int32_t code)
@@ -111,6 +112,7 @@ void Observation::Run::begin(std::int32_t worker)
 {
     Observation& observation = *observation_;
     observation.worker_ = worker;
+    observation.resting_ = false;
     observation.started_ns_ = now_ns();
     observation.tell([&](TaskObserver& observer) { observer.started(observation); });
     outer_ = current_;

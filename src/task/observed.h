@@ -28,10 +28,13 @@
 #include <string>
 #include <utility>
 
+#include "base/links.h"
+
 namespace execq::core {
 
 class Node;
 class Observation;
+struct StuckReport;
 
 enum class Ending : std::uint32_t { ok, failed, canceled, refused };
 
@@ -94,6 +97,16 @@ private:
     std::atomic<std::uint32_t> references_{1};
 };
 
+// What holds a thread up now, for who lists that (sched/watchdog.h): the body of a task, or something else.
+struct Watched : Hook {
+    std::int64_t started_ns = 0;
+    std::int64_t thread = 0;
+    std::uint64_t task = 0;  // 0: none
+    const char* name = "";
+    std::int32_t worker = -1;
+    StuckReport* report = nullptr;  // it was told; owned by the list
+};
+
 // One task, as its observers see it. Written by whoever moves the task, in the order above; each step publishes it to the
 // next, as it does the node.
 class Observation {
@@ -122,8 +135,13 @@ public:
     std::int64_t started_ns() const { return started_ns_; }
     std::int64_t left_ns() const { return left_ns_; }
     std::int64_t ended_ns() const { return ended_ns_; }
+    // It has started, and is not at rest.
+    bool running() const { return started_ns_ != 0 && !resting_; }
     // Of its executor, where it runs or ran; no_worker: on another thread, which submitted it.
     std::int32_t worker() const { return worker_; }
+
+    // The watchdog's, from started() to left().
+    Watched& watched() { return watched_; }
 
     // ---- for who moves the task ----
     void note_submitted();
@@ -174,7 +192,9 @@ private:
     std::int64_t left_ns_ = 0;
     std::int64_t ended_ns_ = 0;
     std::int32_t worker_ = no_worker;
+    bool resting_ = false;
     std::uint32_t wanted_ = 0;  // a bit for each observer
+    Watched watched_;
 };
 
 // The calling thread's, as the system numbers it; asked for once.

@@ -78,7 +78,7 @@ static void executor_options_follow_the_rules(void **state)
     GROWN(execq_executor_options) options = {.bytes = {0}};
     options.known = (execq_executor_options)EXECQ_EXECUTOR_OPTIONS_INIT;
     check_grown(read_executor_options, &options, offsetof(execq_executor_options, keepalive_ns), sizeof options.known,
-                0);
+                EXECQ_EXECUTOR_TIMES);
 }
 
 static execq_status read_promise_options(void *options)

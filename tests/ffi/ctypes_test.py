@@ -28,7 +28,8 @@ class ExecutorOptions(ctypes.Structure):
     _fields_ = [("struct_size", c_uint32), ("flags", c_uint32), ("name", c_char_p), ("max_threads", c_uint32),
                 ("min_threads", c_uint32), ("keepalive_ns", c_int64), ("loop_workers", c_uint32),
                 ("reserved_loop_workers", c_uint32), ("uv_table", c_void_p), ("capacity", c_uint32),
-                ("full_policy", c_uint32), ("max_spares", c_int32), ("reserved_2", c_uint32)]
+                ("full_policy", c_uint32), ("max_spares", c_int32), ("reserved_2", c_uint32), ("hooks", c_void_p),
+                ("stuck_after_ns", c_int64), ("on_stuck", c_void_p), ("stuck_env", c_void_p), ("stuck_drop", c_void_p)]
 
 
 class TaskOptions(ctypes.Structure):
@@ -72,7 +73,8 @@ class Stats(ctypes.Structure):
                         "loop_delays")] + [("loop_lag", Latency), ("loop_turn", Latency)] + [
                     (name, c_uint64) for name in (
                         "spares", "most_spares", "blocked", "blocking_hints", "waits_in_place", "waits_compensated",
-                        "waits_refused")]
+                        "waits_refused", "submitted", "started", "completed_ok", "completed_failed",
+                        "completed_canceled")] + [("queue_latency", Latency), ("run_time", Latency)]
 
 
 class UvTable(ctypes.Structure):

@@ -86,8 +86,8 @@ struct ObservedTest : testing::Test {
         ExecutorSpec spec;
         spec.name = "seen";
         spec.max_threads = threads;
-        spec.observers = new Observers;
-        spec.observers->add(std::make_unique<Log>(lines));
+        spec.observers.all = new Observers;
+        spec.observers.all->add(std::make_unique<Log>(lines));
         return spec;
     }
     static TaskSpec task(const char* name, execq_fn fn, void* env = nullptr)

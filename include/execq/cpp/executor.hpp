@@ -10,8 +10,10 @@
 #include <execq/cpp/block.hpp>
 #include <execq/cpp/context.hpp>
 #include <execq/cpp/future.hpp>
+#include <execq/cpp/observe.hpp>
 #include <execq/cpp/stats.hpp>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -48,6 +50,10 @@ struct executor_options {
     std::uint32_t capacity = 0;                // tasks that may be accepted and not started; 0: any number
     full_policy when_full = full_policy::reject;
     std::int32_t max_spares = 0;  // threads in the place of those that are blocked; negative: none
+    bool times = false;           // counts how tasks end, and how long they wait and run: stats(), quantiles()
+    task_hooks hooks = {};        // called for each task; copied
+    std::chrono::nanoseconds stuck_after{0};  // what takes longer is told to on_stuck; 0: nothing is
+    stuck_hook on_stuck = {};                 // empty: a line on stderr; copied
 };
 
 // As execq_task_options: what is left for C++ to choose. A time that is not above 0 is due already; none is unset.
@@ -282,6 +288,12 @@ public:
         options.capacity = chosen.capacity;
         options.full_policy = static_cast<std::uint32_t>(chosen.when_full);
         options.max_spares = chosen.max_spares;
+        options.flags = chosen.times ? EXECQ_EXECUTOR_TIMES : 0;
+        options.stuck_after_ns = chosen.stuck_after.count();
+        auto stuck = chosen.on_stuck ? std::make_unique<stuck_hook>(chosen.on_stuck) : nullptr;
+        const execq_hooks hooks = detail::c_hooks(chosen.hooks);
+        options.hooks = hooks.env != nullptr ? &hooks : nullptr;
+        detail::set_stuck(options, stuck);
         execq_executor* made = nullptr;
         detail::check(execq_executor_new(&options, &made));
         handle_ = detail::executor_handle(made);
@@ -386,6 +398,13 @@ public:
 
     // What it does now and did so far. Errors: as execq_executor_stats, std::bad_alloc.
     executor_stats stats() const { return detail::stats_of(native()); }
+    // Times that such shares, from 0 to 1, do not exceed. Errors: as execq_executor_latency, std::bad_alloc.
+    std::vector<std::chrono::nanoseconds> quantiles(latency_kind kind, const std::vector<double>& shares) const
+    {
+        return detail::quantiles_of(native(), kind, shares);
+    }
+    // What it does now, in lines for people. Errors: as execq_dump; error(EXECQ_EINVAL) if it was moved from.
+    std::string dump() const { return detail::dump_of(open()); }
 
     execq_executor* native() const noexcept { return handle_.get(); }
 

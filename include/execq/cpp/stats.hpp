@@ -62,6 +62,14 @@ struct executor_stats {
     std::uint64_t waits_in_place = 0;
     std::uint64_t waits_compensated = 0;
     std::uint64_t waits_refused = 0;
+    // With executor_options::times.
+    std::uint64_t submitted = 0;
+    std::uint64_t started = 0;
+    std::uint64_t completed_ok = 0;
+    std::uint64_t completed_failed = 0;
+    std::uint64_t completed_canceled = 0;
+    latency queue_latency;
+    latency run_time;
 };
 
 namespace detail {
@@ -117,7 +125,14 @@ inline executor_stats stats_of(execq_executor* executor)
                          found.blocking_hints,
                          found.waits_in_place,
                          found.waits_compensated,
-                         found.waits_refused};
+                         found.waits_refused,
+                         found.submitted,
+                         found.started,
+                         found.completed_ok,
+                         found.completed_failed,
+                         found.completed_canceled,
+                         to_latency(found.queue_latency),
+                         to_latency(found.run_time)};
     for (std::uint64_t i = 0; i < found.workers_count; ++i)
         stats.workers.push_back(to_worker_stats(room[i]));
     return stats;

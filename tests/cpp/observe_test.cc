@@ -1,0 +1,107 @@
+// Seeing inside from C++: hooks, watchdog, times, and words.
+#include "cpp.h"
+
+#include <atomic>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+using namespace execq;
+
+namespace {
+
+TEST(CppObserve, hooks_see_each_task_and_live_until_all_is_over)
+{
+    const auto told = std::make_shared<std::atomic<int>>(0);
+    const std::weak_ptr<std::atomic<int>> watch = told;
+    {
+        executor_options options{.max_threads = 1};
+        options.hooks.on_submit = [told](const execq_task_event&) { *told += 1; };
+        options.hooks.on_start = [told](const execq_task_event& event) {
+            EXPECT_EQ(event.worker, 0);
+            *told += 10;
+        };
+        options.hooks.on_end = [told](const execq_task_event& event) {
+            EXPECT_EQ(event.outcome, static_cast<std::uint32_t>(EXECQ_ENDED_OK));
+            *told += 100;
+        };
+        const scoped_executor pool(options);
+        pool.submit([] {}).get();
+        EXPECT_EQ(*told, 111);
+        EXPECT_GT(watch.use_count(), 1);
+    }
+    EXPECT_EQ(watch.use_count(), 1);
+}
+
+std::atomic<int> unobserved{0};
+
+TEST(CppObserve, what_a_hook_throws_is_told_as_a_failure_and_changes_nothing)
+{
+    unobserved = 0;
+    execq_conf conf = EXECQ_CONF_INIT;
+    conf.on_unobserved = [](const execq_error* error, const char* name, void*) {
+        EXPECT_EQ(execq_error_code(error), EXECQ_EEXCEPTION);
+        EXPECT_STREQ(execq_error_message(error), "hooked");
+        EXPECT_NE(std::string(name).find(" hook"), std::string::npos);
+        ++unobserved;
+    };
+    ASSERT_EQ(execq_init_conf(&conf), EXECQ_OK);
+    const auto throws = [](const execq_task_event&) { throw std::runtime_error("hooked"); };
+    {
+        executor_options options{.max_threads = 1};
+        options.hooks = {throws, throws, throws};
+        const scoped_executor pool(options);
+        EXPECT_EQ(pool.submit([] { return 7; }).get(), 7);
+    }
+    EXPECT_EQ(unobserved, 3);
+    conf = EXECQ_CONF_INIT;
+    conf.flags = EXECQ_CONF_CLEAR_ON_UNOBSERVED;
+    ASSERT_EQ(execq_init_conf(&conf), EXECQ_OK);
+}
+
+TEST(CppObserve, times_are_counted_where_they_are_asked_for)
+{
+    const scoped_executor pool({.max_threads = 1, .times = true});
+    for (int i = 0; i < 10; ++i)
+        pool.submit([] {}).get();
+    const executor_stats stats = pool.stats();
+    EXPECT_EQ(stats.submitted, 10U);
+    EXPECT_EQ(stats.started, 10U);
+    EXPECT_EQ(stats.completed_ok, 10U);
+    EXPECT_EQ(stats.run_time.count, 10U);
+    EXPECT_EQ(stats.queue_latency.count, 10U);
+    const auto times = pool.quantiles(latency_kind::run, {0.5, 0.999, 1});
+    ASSERT_EQ(times.size(), 3U);
+    EXPECT_EQ(times[2], stats.run_time.max);
+    const scoped_executor plain({.max_threads = 1});
+    EXPECT_THROW((void)plain.quantiles(latency_kind::run, {0.5}), error);
+}
+
+TEST(CppObserve, what_is_stuck_is_told)
+{
+    static std::atomic<int> told{0};  // the last call may still be about to return
+    {
+        executor_options options{.max_threads = 1};
+        options.stuck_after = std::chrono::milliseconds(1);
+        options.on_stuck = [](const execq_stuck_info& info) {
+            told |= info.ended == 0 ? 1 : 2;
+            told.notify_all();
+        };
+        const scoped_executor pool(options);
+        pool.submit([] { told.wait(0); }).get();
+        while (told != 3)
+            told.wait(told == 1 ? 1 : 0);
+    }
+    EXPECT_EQ(told, 3);
+}
+
+TEST(CppObserve, an_executor_describes_itself)
+{
+    const scoped_executor pool({.name = "words", .max_threads = 1});
+    const Blocked held(pool);
+    EXPECT_NE(pool.dump().find("executor 'words'"), std::string::npos);
+    EXPECT_NE(pool.dump().find("worker 0: running"), std::string::npos);
+    EXPECT_NE(dump_all().find("executor 'words'"), std::string::npos);
+}
+
+}  // namespace
