@@ -2,7 +2,7 @@
 
 A file in src/ or capi/ includes its own floor and lower ones, the public headers and the system; nothing of tests/,
 examples/ or bench/. <uv.h>, and execq/uv.h which brings it, are for .cc files only. A public header includes public
-headers, <stddef.h> and <stdint.h>; only execq/uv.h includes <uv.h>.
+headers, <stddef.h> and <stdint.h>; only execq/uv.h includes <uv.h>, and execq/dump_file.h <stdio.h>.
 """
 
 import pathlib
@@ -65,6 +65,10 @@ def judge_public(path, name):
         return None if path.name == "uv.h" else "is for execq/uv.h only"
     if name == "execq/uv.h":
         return "would bring <uv.h> to everyone"
+    if name == "stdio.h":
+        return None if path.name == "dump_file.h" else "is for execq/dump_file.h only"
+    if name == "execq/dump_file.h":
+        return "would bring <stdio.h> to everyone"
     if name in ("stddef.h", "stdint.h") or name.startswith("execq/"):
         return None
     return "is not for public C headers"

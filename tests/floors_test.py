@@ -8,6 +8,7 @@ import floors
 
 CLEAN = {
     "include/execq/types.h": "#include <stddef.h>\n#include <stdint.h>\n",
+    "include/execq/dump_file.h": "#include <execq/types.h>\n#include <stdio.h>\n",
     "include/execq/uv.h": "#include <execq/types.h>\n#include <uv.h>\n",
     "include/execq/execq.hpp": "#include <utility>\n",
     "src/base/list.h": "#include <atomic>\n#include <execq/types.h>\n",
@@ -34,6 +35,8 @@ WRONG = [
     ("include/execq/bad.h", "#include <uv.h>\n", 1),
     ("include/execq/bad2.h", "#include <execq/types.h>\n#include <execq/uv.h>\n", 2),
     ("include/execq/bad3.h", "#include <stdbool.h>\n", 1),
+    ("include/execq/bad5.h", "#include <stdio.h>\n", 1),
+    ("include/execq/bad6.h", "#include <execq/dump_file.h>\n", 1),
     ("include/execq/bad4.h", '#include "base/list.h"\n', 1),
     ("src/extra/bad.cc", "", None),
 ]

@@ -42,7 +42,8 @@ typedef void (*execq_task_hook)(const execq_task_event *event, void *env);
  * once, after the executor and all futures of its tasks are gone, on whatever thread that happens; where execq_executor_new
  * fails, inside that.
  *
- *   on_submit  on the submitting thread, inside the call, before the task is accepted, once for each task
+ *   on_submit  on the submitting thread, inside the call, before the task is accepted, once for each task; a submission that
+ *              is refused before that (a full executor, no memory) is told to none
  *   on_start   on the thread that is about to run it, once for each run: none for a task that is canceled before it starts
  *   on_end     on the thread that ends it (a worker, or who completes the promise, or cancels), before the future is done,
  *              so that who has seen a future done finds its end told. Once for each on_submit, and besides once for each run
