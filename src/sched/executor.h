@@ -51,8 +51,8 @@ struct ExecutorSpec {
     std::uint32_t reserved_loop_workers = 0;   // of max_threads, where that is given; then no loop_workers
     std::uint32_t capacity = 0;                // at most Room::most; 0: unbounded
     std::uint32_t full_policy = EXECQ_FULL_REJECT;
-    std::int32_t max_spares = 0;  // negative: none
-    MadeObservers observers = {};      // make() takes their reference over in any case
+    std::int32_t max_spares = 0;   // negative: none
+    MadeObservers observers = {};  // make() takes their reference over in any case
 };
 
 // Threads beyond max_threads, in the place of those that are blocked, and waits of workers on their own executor.
