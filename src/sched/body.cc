@@ -74,6 +74,8 @@ void settle_stopped(Node& node, Error* error, Reference reference)
 // The end of a run of a series that goes on, unless something has ended it meanwhile.
 void go_on(Node& node, Executor& executor)
 {
+    if (Observation* observation = node.observation()) [[unlikely]]
+        observation->note_rested();
     if (Timekeeper::get().rest(node, executor))
         return;
     {

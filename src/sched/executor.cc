@@ -193,7 +193,7 @@ Executor::Executor(const ExecutorSpec& spec, std::unique_ptr<Engine> engine, std
     if (spec.observers.all != nullptr)
         spec.observers.all->belong_to(name_, serial_);
     observers_ = spec.observers;  // from here on nothing throws
-    direct_ = room_ == nullptr && engine_ == nullptr && observers_ == nullptr;
+    direct_ = room_ == nullptr && engine_ == nullptr && observers_.all == nullptr;
     if (engine_ != nullptr)
         engine_->executor_ = this;
     const MutexLock lock(registry().mutex);

@@ -468,8 +468,8 @@ private:
     const std::uint32_t cpus_;
     const std::uint32_t shards_;  // a power of two
     const std::unique_ptr<TaskInbox[]> inboxes_;
-    Room* room_ = nullptr;  // one reference; set by the constructor
-    bool direct_ = true;    // set by the constructor
+    Room* room_ = nullptr;     // one reference; set by the constructor
+    bool direct_ = true;       // set by the constructor
     MadeObservers observers_;  // one reference; set by the constructor
     Listed listed_;            // in the list of all, under its mutex
     const std::unique_ptr<Engine> engine_;

@@ -70,7 +70,11 @@ void TaskMeter::started(Observation& task) noexcept
     mine.queue.add_shared(task.started_ns() - task.ready_ns());
 }
 
-void TaskMeter::rested(Observation& task) noexcept { shard().run.add_shared(task.left_ns() - task.started_ns()); }
+void TaskMeter::rested(Observation& task) noexcept
+{
+    if (task.running())  // else the host of an engine ran it
+        shard().run.add_shared(task.left_ns() - task.started_ns());
+}
 
 // A run of a series that was told by rested() is over: what ended then is the wait for the next one.
 void TaskMeter::ended(Observation& task, Ending ending, std::int32_t) noexcept

@@ -68,9 +68,9 @@ struct TaskSpec {
     TaskScopes scopes;
     Turnstile* turnstile = nullptr;  // if it is one of the scopes, for what stands between the task and its executor
     std::int32_t priority = EXECQ_PRIORITY_NORMAL;
-    bool interrupt = false;  // its body is to be interrupted where it is asked to stop
-    bool no_wait = false;    // where there is no room, it is refused, whatever the policy
-    Room* room = nullptr;    // of a bounded executor: the node takes a place over
+    bool interrupt = false;          // its body is to be interrupted where it is asked to stop
+    bool no_wait = false;            // where there is no room, it is refused, whatever the policy
+    Room* room = nullptr;            // of a bounded executor: the node takes a place over
     Observers* observers = nullptr;  // of an observed one
     ContextRef context;
 
@@ -79,8 +79,7 @@ struct TaskSpec {
     {
         return inner == nullptr && drop == nullptr && drop_result == nullptr && name == nullptr && env_size == 0 &&
                !times.any() && scopes.count() == 0 && priority == EXECQ_PRIORITY_NORMAL && room == nullptr &&
-               observers == nullptr &&
-               context.get() == nullptr;
+               observers == nullptr && context.get() == nullptr;
     }
 };
 
@@ -341,11 +340,11 @@ private:
         execq_drop_fn drop = nullptr;
         execq_drop_fn drop_result = nullptr;
         const char* name = "";
-        TaskTimer* timer = nullptr;         // behind it; owned by the timekeeper
-        Membership* memberships = nullptr;  // behind it; each owned by its scope
-        Turnstile* turnstile = nullptr;     // one of the scopes
-        execq_fn inner = nullptr;           // as in TaskSpec
-        Room* room = nullptr;               // a place there, until the task has started or is canceled
+        TaskTimer* timer = nullptr;          // behind it; owned by the timekeeper
+        Membership* memberships = nullptr;   // behind it; each owned by its scope
+        Turnstile* turnstile = nullptr;      // one of the scopes
+        execq_fn inner = nullptr;            // as in TaskSpec
+        Room* room = nullptr;                // a place there, until the task has started or is canceled
         Observation* observation = nullptr;  // behind it; destroyed with it
         std::int32_t priority = EXECQ_PRIORITY_NORMAL;
         // The source of a promise, with one reference, and its stage (task/forward.cc). Written by who forwards, then by
