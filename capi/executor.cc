@@ -11,6 +11,7 @@
 #include "flow/main_loop.h"
 #include "sched/conf.h"
 #include "sched/executor.h"
+#include "sched/exit.h"
 #include "task/callbacks.h"
 #include "task/unobserved.h"
 
@@ -43,30 +44,64 @@ bool threads_agree(const execq_executor_options &options)
 
 }  // namespace
 
-execq_status execq_executor_new(const execq_executor_options *options, execq_executor **out)
+namespace {
+
+execq_status make_executor(const execq_executor_options *options, execq_executor **out)
 {
     execq_executor_options read;
     const execq_status status = read_options<offsetof(execq_executor_options, keepalive_ns)>(options, 0, read);
     if (status != EXECQ_OK)
         return status;
+    const ThreadSpec threads{read.thread_init, read.thread_final, read.thread_env,    read.thread_drop,
+                             read.stack_size,  read.affinity,     read.affinity_count};
     if (out == nullptr || !threads_agree(read) || read.max_spares > EXECQ_MAX_THREADS ||
-        read.capacity > EXECQ_MAX_CAPACITY || read.full_policy > EXECQ_FULL_CALLER_RUNS || read.reserved_2 != 0)
+        read.capacity > EXECQ_MAX_CAPACITY || read.full_policy > EXECQ_FULL_CALLER_RUNS || read.reserved_2 != 0 ||
+        read.reserved_3 != 0 ||
+        (read.thread_drop != nullptr && read.thread_init == nullptr && read.thread_final == nullptr))
         return EXECQ_EINVAL;
     execq_uv_table table;
     const execq_status readable = read_owning_table(read.uv_table, table);
     if (readable != EXECQ_OK)
         return readable;
+    const execq_status threads_fit = ThreadPlan::check(threads);
+    if (threads_fit != EXECQ_OK)
+        return threads_fit;
+    Executor *executor = nullptr;
+    const execq_status made =
+        Executor::make({read.name, read.max_threads, read.min_threads, read.keepalive_ns, read.loop_workers,
+                        read.uv_table != nullptr ? &table : nullptr, read.reserved_loop_workers, read.capacity,
+                        read.full_policy, read.max_spares, threads},
+                       &executor);
+    if (made == EXECQ_OK)
+        *out = handle_of(executor);
+    return made;
+}
+
+}  // namespace
+
+execq_status execq_executor_new(const execq_executor_options *options, execq_executor **out)
+{
     return guarded([&]() -> execq_status {
-        Executor *executor = nullptr;
-        const execq_status made =
-            Executor::make({read.name, read.max_threads, read.min_threads, read.keepalive_ns, read.loop_workers,
-                            read.uv_table != nullptr ? &table : nullptr, read.reserved_loop_workers, read.capacity,
-                            read.full_policy, read.max_spares},
-                           &executor);
-        if (made == EXECQ_OK)
-            *out = handle_of(executor);
-        return made;
+        const execq_status status = make_executor(options, out);
+        constexpr size_t covered = offsetof(execq_executor_options, thread_drop) + sizeof options->thread_drop;
+        if (status != EXECQ_OK && options != nullptr && options->struct_size >= covered) {
+            const CallbackScope scope;
+            call_drop(options->thread_drop, options->thread_env);
+        }
+        return status;
     });
+}
+
+execq_status execq_executor_resize(execq_executor *executor, uint32_t min_threads, uint32_t max_threads)
+{
+    if (executor == nullptr || min_threads > EXECQ_MAX_THREADS || max_threads > EXECQ_MAX_THREADS)
+        return EXECQ_EINVAL;
+    return guarded([&]() -> execq_status { return core_of(executor)->resize(min_threads, max_threads); });
+}
+
+int32_t execq_executor_broken(execq_executor *executor)
+{
+    return executor != nullptr ? core_of(executor)->broken() : 0;
 }
 
 execq_status execq_executor_default(execq_executor **out)
@@ -146,7 +181,8 @@ execq_status configure(const execq_conf *conf)
         return status;
     const bool clear_executor = (read.flags & EXECQ_CONF_CLEAR_EXECUTOR) != 0;
     const bool clear_loop = (read.flags & EXECQ_CONF_CLEAR_MAIN_LOOP) != 0;
-    if ((clear_executor && read.executor != nullptr) || (clear_loop && read.main_loop != nullptr) || !one_answer(read))
+    if ((clear_executor && read.executor != nullptr) || (clear_loop && read.main_loop != nullptr) ||
+        !one_answer(read) || read.exit_policy < 0 || read.exit_policy > EXECQ_EXIT_ABANDON || read.reserved != 0)
         return EXECQ_EINVAL;
     UnobservedHook *hook = nullptr;
     if (read.on_unobserved != nullptr) {
@@ -154,6 +190,7 @@ execq_status configure(const execq_conf *conf)
         if (hook == nullptr)
             return EXECQ_ENOMEM;
     }
+    set_exit_policy(read.exit_policy, read.exit_wait_ns);
     if (clear_executor || read.executor != nullptr)
         configure_executor(core_of(read.executor));
     if (clear_loop || read.main_loop != nullptr)
