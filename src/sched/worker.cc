@@ -143,7 +143,7 @@ void* Worker::thread_main(void* argument)
     return nullptr;
 }
 
-// False: the initializer failed, and the executor with it.
+// False: an initializer failed, and the executor with it.
 bool Worker::begin()
 {
     struct Broken {
@@ -156,6 +156,8 @@ bool Worker::begin()
                 executor.break_down(code, error);
         }
     };
+    if (executor_.broken() != 0)
+        return false;  // it is there to end what is queued
     Broken broken{executor_};
     broken.code = executor_.plan().begin(broken.error);
     return broken.code == 0;

@@ -415,6 +415,7 @@ static void every_callback_may_exit(void **state)
     }
 }
 
+#if !defined(__SANITIZE_THREAD__) /* which calls threads leaked that the first one would have joined */
 static void *exit_on_thread(void *env)
 {
     gate_pass(env);
@@ -451,6 +452,8 @@ static void two_threads_may_exit(void **state)
         assert_null(strstr(text, "execq:"));
     }
 }
+
+#endif
 
 /* ---- late submissions ---- */
 
@@ -523,9 +526,9 @@ int main(void)
         cmocka_unit_test(no_default_executor_is_made_after_the_end),
         cmocka_unit_test(a_task_may_exit),
         cmocka_unit_test(every_callback_may_exit),
-        cmocka_unit_test(two_threads_may_exit),
         cmocka_unit_test(what_comes_before_the_handler_is_accepted),
 #if !defined(__SANITIZE_THREAD__)
+        cmocka_unit_test(two_threads_may_exit),
         cmocka_unit_test(a_child_does_not_wait_for_the_threads_of_its_parent),
 #endif
         cmocka_unit_test(a_policy_that_is_none_is_refused),

@@ -122,22 +122,38 @@ static void fewer_min_threads_let_idle_ones_leave_after_their_keepalive(void **s
     pool_end(executor);
 }
 
+static int32_t gate_fn_blocking(void *env, void **result)
+{
+    execq_blocking_begin();
+    gate_fn(env, result);
+    execq_blocking_end();
+    return 0;
+}
+
 static void spares_that_stand_by_leave_with_the_rest(void **state)
 {
     (void)state;
-    static gate blocked;
     gate_init(&g);
-    gate_init(&blocked);
     execq_executor_options options = EXECQ_EXECUTOR_OPTIONS_INIT;
     options.max_threads = 2;
     options.max_spares = 2;
     options.keepalive_ns = INT64_MAX;
     execq_executor *executor = NULL;
     assert_status(execq_executor_new(&options, &executor), EXECQ_OK);
-    start(executor, 0, 2);
-    gate_await(&g, 2);
+    running[0] = spawn(executor, gate_fn_blocking, &g);
+    running[1] = spawn(executor, gate_fn_blocking, &g);
+    start(executor, 2, 4);
+    gate_await(&g, 4);
+    end(0, 4);
+    execq_stats stats = EXECQ_STATS_INIT;
+    do {
+        sched_yield();
+        assert_status(execq_executor_stats(executor, &stats), EXECQ_OK);
+    } while (stats.idle != 4);
+    assert_int_equal(stats.threads, 4);
+    assert_status(execq_executor_resize(executor, 0, 2), EXECQ_OK); /* as many as before, and none of them wanted */
+    await_threads(executor, 2);
     assert_status(execq_executor_resize(executor, 0, 1), EXECQ_OK);
-    end(0, 2);
     await_threads(executor, 1);
     pool_end(executor);
 }
