@@ -92,7 +92,7 @@ void round(std::uint32_t seed, std::size_t tasks)
         CHECK(times.load(std::memory_order_relaxed) == 1);
 }
 
-TEST(Resize, EachTaskRunsOnceAndThreadsStayWithinTheBounds)
+TEST(Resize, each_task_runs_once_and_threads_stay_within_the_bounds)
 {
     const std::size_t rounds = stress_n(40, 6);
     for (std::uint32_t seed = 0; seed < rounds; ++seed)
