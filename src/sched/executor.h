@@ -111,7 +111,7 @@ public:
     // Without what is on that worker's thread.
     void report(execq_shutdown_report& report, const Worker* except = nullptr);
     // How many threads there are from now on, with the reserved ones: as in the spec, and in its bounds. EXECQ_OK,
-    // EXECQ_EINVAL (they leave no room for the reserved ones), EXECQ_ECLOSED (see resize.cc).
+    // EXECQ_EINVAL (they leave no room for the reserved ones), EXECQ_ECLOSED, EXECQ_ENOTSUP: an engine (see resize.cc).
     execq_status resize(std::uint32_t min_threads, std::uint32_t max_threads);
     // What a thread's initializer failed with first; 0: none did.
     std::int32_t broken() const { return broken_.load(std::memory_order_acquire); }
@@ -273,6 +273,7 @@ private:
     void while_paused(const Visit& visit) EXECQ_REQUIRES(mutex_);
 
     // ---- its engine (engine.cc) ----
+    bool wait_for_engine_at_exit(Deadline deadline);
     execq_status count_taken(bool closed_too);
     execq_status give_to_engine(Node& node, bool closed_too) noexcept;
     execq_status give_to_engine(TaskFifo& batch) noexcept;

@@ -146,7 +146,11 @@ bool Executor::wait_at_exit(Deadline deadline)
     run_queued();
     note_running();
     const ThreadWaits::Scope blocked;
-    if (wait_for_delayed(deadline) != EXECQ_OK || wait_for_threads(deadline) != EXECQ_OK)
+    if (wait_for_delayed(deadline) != EXECQ_OK)
+        return false;
+    if (engine_ != nullptr)
+        return wait_for_engine_at_exit(deadline);
+    if (wait_for_threads(deadline) != EXECQ_OK)
         return false;
     // In a destructor of a thread-local, the last thread is this one.
     const bool at_its_end = !own && Worker::serves(serial_);

@@ -455,6 +455,39 @@ static void two_threads_may_exit(void **state)
 
 #endif
 
+static execq_status run_inside(void *engine, execq_engine_task *task)
+{
+    must(execq_executor_resize(*(execq_executor **)engine, 0, 2) == EXECQ_ENOTSUP);
+    execq_engine_task_run(task);
+    return EXECQ_OK;
+}
+
+static int32_t exit_on_engine(void *env, void **result)
+{
+    (void)env;
+    (void)result;
+    exit(CODE);
+}
+
+static void engine_ends(void *env)
+{
+    static execq_executor *executor;
+    (void)env;
+    must(atexit(tell) == 0);
+    execq_engine_vtable vtable = EXECQ_ENGINE_VTABLE_INIT;
+    vtable.submit = run_inside;
+    must(execq_executor_from_vtable(&vtable, &executor, &executor) == EXECQ_OK);
+    must(configure(0, hour_ns, executor) == EXECQ_OK);
+    (void)execq_submit(executor, exit_on_engine, NULL, NULL);
+}
+
+static void a_task_of_an_engine_may_exit(void **state)
+{
+    (void)state;
+    child_exits(engine_ends, NULL, CODE, text, sizeof text);
+    expect_tale(0, 0, "EXECQ_ECLOSED");
+}
+
 /* ---- late submissions ---- */
 
 static void submit_late(void *expected) { must(execq_submit(NULL, hit_ran, NULL, NULL) == *(execq_status *)expected); }
@@ -526,6 +559,7 @@ int main(void)
         cmocka_unit_test(no_default_executor_is_made_after_the_end),
         cmocka_unit_test(a_task_may_exit),
         cmocka_unit_test(every_callback_may_exit),
+        cmocka_unit_test(a_task_of_an_engine_may_exit),
         cmocka_unit_test(what_comes_before_the_handler_is_accepted),
 #if !defined(__SANITIZE_THREAD__)
         cmocka_unit_test(two_threads_may_exit),
