@@ -70,10 +70,10 @@ struct ThisThread {
     std::uint32_t number = 0;            // sched/schedule: by which it chooses an inbox; 0: none yet
     std::uint64_t served = 0;            // sched/worker: the serial of the executor that it works, or has worked, for
     Worker* worker = nullptr;            // sched/worker: the one whose thread this is
-    Worker* place = nullptr;      // sched/worker: the one whose place it has, counted by its executor, until it left
-    Error* failure = nullptr;     // sched/failure: what the running task said, owned by its scope
-    CancelCall* calls = nullptr;  // task/cancel_calls: of the bodies that this thread runs, newest first
-    LoopPort* working_port = nullptr;  // flow/loop_port: whose batch of callbacks runs
+    Worker* place = nullptr;             // sched/worker: the one whose place it has, until it has left
+    Error* failure = nullptr;            // sched/failure: what the running task said, owned by its scope
+    CancelCall* calls = nullptr;         // task/cancel_calls: of the bodies that this thread runs, newest first
+    LoopPort* working_port = nullptr;    // flow/loop_port: whose batch of callbacks runs
     // sched/interrupt: of the body that may be interrupted now. Its signal handler looks at it, on this thread.
     std::atomic<Interrupter*> interrupter{nullptr};
 };
