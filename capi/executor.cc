@@ -11,6 +11,7 @@
 #include "flow/main_loop.h"
 #include "sched/conf.h"
 #include "sched/executor.h"
+#include "sched/exit.h"
 #include "sched/observer.h"
 #include "task/callbacks.h"
 #include "task/unobserved.h"
@@ -46,14 +47,16 @@ bool options_agree(const execq_executor_options &options)
 {
     return threads_agree(options) && options.max_spares <= EXECQ_MAX_THREADS &&
            options.capacity <= EXECQ_MAX_CAPACITY && options.full_policy <= EXECQ_FULL_CALLER_RUNS &&
-           options.reserved_2 == 0 && options.stuck_after_ns >= 0 &&
+           options.reserved_2 == 0 && options.reserved_3 == 0 && options.stuck_after_ns >= 0 &&
+           (options.thread_drop == nullptr || options.thread_init != nullptr || options.thread_final != nullptr) &&
            (options.stuck_after_ns != 0 || (options.on_stuck == nullptr && options.stuck_drop == nullptr));
 }
 
+bool covers(std::size_t size, std::size_t offset) { return size >= offset + sizeof(void *); }
+
 // The envs that the call has taken, whatever it answers, where it came to nothing before anybody else had them.
-void drop_envs(const execq_executor_options *options)
+void drop_observer_envs(const execq_executor_options *options)
 {
-    const auto covers = [](std::size_t size, std::size_t offset) { return size >= offset + sizeof(void *); };
     if (options == nullptr)
         return;
     const CallbackScope scope;
@@ -65,7 +68,16 @@ void drop_envs(const execq_executor_options *options)
         call_drop(options->stuck_drop, options->stuck_env);
 }
 
-// `taken`: the envs are not the caller's any more.
+// The executor has it only once that is made.
+void drop_thread_env(const execq_executor_options *options)
+{
+    if (options == nullptr || !covers(options->struct_size, offsetof(execq_executor_options, thread_drop)))
+        return;
+    const CallbackScope scope;
+    call_drop(options->thread_drop, options->thread_env);
+}
+
+// `taken`: the envs of the observers are not the caller's any more.
 execq_status make_executor(const execq_executor_options *options, execq_executor **out, bool &taken)
 {
     execq_executor_options read;
@@ -80,6 +92,10 @@ execq_status make_executor(const execq_executor_options *options, execq_executor
     execq_hooks hooks;
     if (status == EXECQ_OK)
         status = read_options(read.hooks, 0, hooks);
+    const ThreadSpec threads{read.thread_init, read.thread_final, read.thread_env,    read.thread_drop,
+                             read.stack_size,  read.affinity,     read.affinity_count};
+    if (status == EXECQ_OK)
+        status = ThreadPlan::check(threads);
     if (status != EXECQ_OK)
         return status;
     taken = true;
@@ -93,7 +109,7 @@ execq_status make_executor(const execq_executor_options *options, execq_executor
     Executor *executor = nullptr;
     status = Executor::make({read.name, read.max_threads, read.min_threads, read.keepalive_ns, read.loop_workers,
                              read.uv_table != nullptr ? &table : nullptr, read.reserved_loop_workers, read.capacity,
-                             read.full_policy, read.max_spares, observers},
+                             read.full_policy, read.max_spares, observers, threads},
                             &executor);
     if (status == EXECQ_OK)
         *out = handle_of(executor);
@@ -108,9 +124,23 @@ execq_status execq_executor_new(const execq_executor_options *options, execq_exe
         bool taken = false;
         const execq_status status = make_executor(options, out, taken);
         if (!taken)
-            drop_envs(options);
+            drop_observer_envs(options);
+        if (status != EXECQ_OK)
+            drop_thread_env(options);
         return status;
     });
+}
+
+execq_status execq_executor_resize(execq_executor *executor, uint32_t min_threads, uint32_t max_threads)
+{
+    if (executor == nullptr || min_threads > EXECQ_MAX_THREADS || max_threads > EXECQ_MAX_THREADS)
+        return EXECQ_EINVAL;
+    return guarded([&]() -> execq_status { return core_of(executor)->resize(min_threads, max_threads); });
+}
+
+int32_t execq_executor_broken(execq_executor *executor)
+{
+    return executor != nullptr ? core_of(executor)->broken() : 0;
 }
 
 execq_status execq_executor_default(execq_executor **out)
@@ -190,7 +220,8 @@ execq_status configure(const execq_conf *conf)
         return status;
     const bool clear_executor = (read.flags & EXECQ_CONF_CLEAR_EXECUTOR) != 0;
     const bool clear_loop = (read.flags & EXECQ_CONF_CLEAR_MAIN_LOOP) != 0;
-    if ((clear_executor && read.executor != nullptr) || (clear_loop && read.main_loop != nullptr) || !one_answer(read))
+    if ((clear_executor && read.executor != nullptr) || (clear_loop && read.main_loop != nullptr) ||
+        !one_answer(read) || read.exit_policy < 0 || read.exit_policy > EXECQ_EXIT_ABANDON || read.reserved != 0)
         return EXECQ_EINVAL;
     UnobservedHook *hook = nullptr;
     if (read.on_unobserved != nullptr) {
@@ -198,6 +229,7 @@ execq_status configure(const execq_conf *conf)
         if (hook == nullptr)
             return EXECQ_ENOMEM;
     }
+    set_exit_policy(read.exit_policy, read.exit_wait_ns);
     if (clear_executor || read.executor != nullptr)
         configure_executor(core_of(read.executor));
     if (clear_loop || read.main_loop != nullptr)

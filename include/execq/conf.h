@@ -33,11 +33,36 @@ typedef struct execq_conf {
     execq_unobserved_fn on_unobserved; /* told of failures that nobody consumed; NULL: keep what there is; since 0.4 */
     void *unobserved_env;              /* its env, taken by the call */
     execq_drop_fn unobserved_drop;     /* ends the ownership of unobserved_env */
+    /* Since 0.5: what becomes of what NULL stands for, that is the executor above and the library's own, when the process ends
+     * by exit() or a return from main(). */
+    int32_t exit_policy; /* EXECQ_EXIT_…; 0: keep the earlier one */
+    uint32_t reserved;   /* 0 */
+    int64_t
+        exit_wait_ns; /* nanoseconds that exit() waits for tasks and threads, at most; negative: it does not; 0: keep the
+                             earlier limit, at first 5 seconds */
 } execq_conf;
-#define EXECQ_CONF_INIT                                               \
-    {                                                                 \
-        (uint32_t)sizeof(execq_conf), 0, NULL, NULL, NULL, NULL, NULL \
+#define EXECQ_CONF_INIT                                                        \
+    {                                                                          \
+        (uint32_t)sizeof(execq_conf), 0, NULL, NULL, NULL, NULL, NULL, 0, 0, 0 \
     }
+
+/* What exit() does with the executors that NULL stands for. It may be called from anywhere: a task, a callback, a destructor of
+ * a thread-local; the thread that calls it, and what it was inside of, is not waited for. It never takes longer than
+ * exit_wait_ns because of them, but for a callback that it has to call itself.
+ *
+ * Under EXECQ_EXIT_CANCEL and EXECQ_EXIT_DRAIN the executors are closed that way, then exit() waits for all other threads of
+ * theirs, and cancels what is left at the limit. A line on stderr tells what that is: the tasks' names and how long they ran.
+ * What is submitted later, from other handlers or destructors, gets EXECQ_ECLOSED. This is done by a handler of atexit(),
+ * registered when one of these executors is first made or configured: before what has been registered or constructed earlier is
+ * called or destroyed, and after what came later, from where all is accepted still. Of two threads that call exit(), one
+ * may end the process while the other one waits; that is the C library's.
+ *
+ * Other executors, _exit() and quick_exit(): as EXECQ_EXIT_ABANDON. */
+enum {
+    EXECQ_EXIT_CANCEL = 1, /* cancel what has not started, ask what runs to stop, wait; the default */
+    EXECQ_EXIT_DRAIN = 2,  /* run all that was accepted, and wait for it */
+    EXECQ_EXIT_ABANDON = 3 /* do not even close: threads end with the process, wherever they are */
+};
 
 /* Configures the process. Unset fields keep their earlier value; EXECQ_CONF_CLEAR_… clears one. Submissions resolve
  * NULL each time: the executor given here, else the library's own default.
@@ -46,7 +71,7 @@ typedef struct execq_conf {
  *   has returned, or inside the call where it fails; never at the end of the process.
  * Threads: any. Blocks: never.
  * Order: submissions made after it returned see the change, and so do failures that are given up after it returned.
- * Errors: EXECQ_EINVAL (conf NULL, struct_size, clear and set together, a drop without a hook), EXECQ_ENOTSUP (flags,
+ * Errors: EXECQ_EINVAL (conf NULL, struct_size, clear and set together, a drop without a hook, exit_policy), EXECQ_ENOTSUP (flags,
  *   unknown bytes), EXECQ_ENOMEM (for the hook). On an error nothing changes. Since: 0.1. */
 EXECQ_API execq_status execq_init_conf(const execq_conf *conf);
 

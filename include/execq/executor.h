@@ -14,6 +14,16 @@ struct execq_uv_table;
 /* Most threads that one executor may ask for. */
 enum { EXECQ_MAX_THREADS = 4096 };
 
+/* Begins a thread of an executor, spares and those reserved for loops included.
+ * Threads: the new one, which is a worker already: it may submit, and use its loop.
+ * Errors: what it returns, if not 0, or EXECQ_EEXCEPTION for what it throws, EXECQ_EEXITED where it ends its thread, breaks the
+ *   executor: it is closed with EXECQ_CANCEL, no body runs on that thread, execq_executor_broken tells the first such code, and
+ *   that failure is reported once, under the executor's name, as one that nobody consumed (error.h). */
+typedef int32_t (*execq_thread_init_fn)(void *env);
+/* Ends a thread of an executor, also one that is lost to a pthread_exit. What it throws is reported on stderr and dropped; it
+ * must not end its thread, nor wait for its executor, for which the thread is no worker any more. */
+typedef void (*execq_thread_final_fn)(void *env);
+
 typedef struct execq_executor_options {
     uint32_t struct_size;
     uint32_t flags;       /* EXECQ_EXECUTOR_…; 0: none */
@@ -62,10 +72,29 @@ typedef struct execq_executor_options {
     execq_drop_fn
         stuck_drop; /* of stuck_env: once, when all is told, after the executor and all futures of its tasks are
                                  gone; where execq_executor_new fails, inside that. May be NULL */
+    /* What its threads are, and what they begin and end with. */
+    execq_thread_init_fn
+        thread_init; /* called on each thread, of whatever kind, before all else there; NULL: nothing */
+    execq_thread_final_fn
+        thread_final;          /* called on each thread on which thread_init returned 0, or there is none: after its
+                                           last task, when its loop is closed, before destructors of its thread-locals;
+                                           NULL: nothing */
+    void *thread_env;          /* the env of both, taken by the call */
+    execq_drop_fn thread_drop; /* thread_drop(thread_env), if not NULL, runs once: when the executor is freed, after
+                                           the last thread_final, or inside the call where it fails. An error without
+                                           thread_init and thread_final */
+    uint64_t stack_size;       /* bytes of each thread's stack, rounded up to pages, from EXECQ_MIN_STACK_SIZE, or
+                                           what the system needs and 48 KiB if that is more, to EXECQ_MAX_STACK_SIZE; 0: the
+                                           system's (RLIMIT_STACK). A wait runs tasks in place while 256 KiB are left */
+    const uint32_t *affinity;  /* numbers of the processors that threads may run on, each below 1024 and one that
+                                           this process may use; copied. NULL: those of the thread that starts one */
+    uint32_t affinity_count;   /* how many; 0 if and only if affinity is NULL */
+    uint32_t reserved_3;       /* 0 */
 } execq_executor_options;
-#define EXECQ_EXECUTOR_OPTIONS_INIT                                                                                   \
-    {                                                                                                                 \
-        (uint32_t)sizeof(execq_executor_options), 0, NULL, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0, NULL, 0, NULL, NULL, NULL \
+#define EXECQ_EXECUTOR_OPTIONS_INIT                                                                                    \
+    {                                                                                                                  \
+        (uint32_t)sizeof(execq_executor_options), 0, NULL, 0, 0, 0, 0, 0, NULL, 0, 0, 0, 0, NULL, 0, NULL, NULL, NULL, \
+            NULL, NULL, NULL, NULL, 0, NULL, 0, 0                                                                      \
     }
 
 /* Flags of execq_executor_options. Since 0.5. */
@@ -73,6 +102,9 @@ enum {
     EXECQ_EXECUTOR_TIMES =
         1 /* count how tasks end, and how long they wait and run: execq_stats, execq_executor_latency */
 };
+
+/* Bytes of a thread's stack. */
+enum { EXECQ_MIN_STACK_SIZE = 65536, EXECQ_MAX_STACK_SIZE = 1073741824 };
 
 /* The largest capacity of an executor. */
 enum { EXECQ_MAX_CAPACITY = 1073741824 };
@@ -123,8 +155,29 @@ typedef struct execq_shutdown_report {
  *   struct_size, struct_size, an incomplete uv_table), EXECQ_ENOTSUP (flags, also of the hooks, unknown
  *   bytes, a uv_table
  *   older than 1.44 or for attaching loops only), EXECQ_ENOMEM, EXECQ_EAGAIN (65,535 executors exist, or no thread can
- *   be started for the watchdog). Since: 0.1. */
+ *   be started for the watchdog). EXECQ_EINVAL also for a stack_size out of its bounds, an affinity that is not to be had, a
+ *   thread_drop without either of the two, and EXECQ_EAGAIN where no thread can be started to try an affinity.
+ * Since: 0.1. */
 EXECQ_API execq_status execq_executor_new(const execq_executor_options *options, execq_executor **out);
+
+/* Changes how many threads an executor may have, while it runs. It grows at once where work waits. It shrinks as threads
+ * finish what they run: idle ones leave now, others after their task, and one whose loop has work when that is over. What an
+ * executor derives from max_threads where nothing was chosen (loop_workers, max_spares) follows, loop_workers never exceed
+ * max_threads, and reserved_loop_workers stay as they are. An executor that is shrunk to one thread runs tasks one at a time
+ * once it has shrunk, but promises no order between them, unless it was made with one.
+ * min_threads, max_threads: threads, 0 and the bounds as in execq_executor_options.
+ * Ownership: none. Threads: any, also its own workers. Blocks: never.
+ * Order: of two resizes the later one holds. What is accepted stays so.
+ * Errors: EXECQ_EINVAL (executor NULL, numbers above EXECQ_MAX_THREADS, a max_threads below min_threads and the reserved ones, or
+ *   that leaves no other than these), EXECQ_ECLOSED, EXECQ_ENOTSUP (the executor has an engine of the host's). On an error
+ *   nothing changes. Since: 0.5. */
+EXECQ_API execq_status execq_executor_resize(execq_executor *executor, uint32_t min_threads, uint32_t max_threads);
+
+/* Tells what a thread_init of the executor failed with first.
+ * Ownership: none. Threads: any. Blocks: never.
+ * Order: who got EXECQ_ECLOSED because of that sees it.
+ * Errors: 0 where none failed, and for NULL. Since: 0.5. */
+EXECQ_API int32_t execq_executor_broken(execq_executor *executor);
 
 /* Finds what a NULL executor stands for now: the executor of execq_init_conf, else the library's own default with
  * min(32, cpus + 4) threads, made at its first use.

@@ -4,6 +4,7 @@
 
 #include "base/annotations.h"
 #include "base/immortal.h"
+#include "sched/exit.h"
 
 namespace execq::core {
 
@@ -14,6 +15,7 @@ struct Conf {
     Mutex mutex;
     std::atomic<Executor*> configured{nullptr};
     std::atomic<Executor*> own{nullptr};  // once made, for the life of the process
+    bool over EXECQ_GUARDED_BY(mutex) = false;
 };
 
 Conf& conf()
@@ -26,8 +28,10 @@ Conf& conf()
 
 void configure_executor(Executor* executor)
 {
-    if (executor != nullptr)
+    if (executor != nullptr) {
         executor->retain();
+        expect_exit();
+    }
     Executor* before = nullptr;
     {
         Conf& c = conf();
@@ -54,14 +58,31 @@ execq_status resolve_executor(Executor** out)
     if (executor == nullptr)
         executor = c.own.load(std::memory_order_relaxed);
     if (executor == nullptr) {
+        if (c.over)
+            return EXECQ_ECLOSED;
         const execq_status status = Executor::make({}, &executor);
         if (status != EXECQ_OK)
             return status;
+        expect_exit();
         c.own.store(executor, std::memory_order_release);
     }
     executor->retain();
     *out = executor;
     return EXECQ_OK;
+}
+
+StandingExecutors end_configuration()
+{
+    Conf& c = conf();
+    const MutexLock lock(c.mutex);
+    c.over = true;
+    const StandingExecutors standing{c.configured.load(std::memory_order_relaxed),
+                                     c.own.load(std::memory_order_relaxed)};
+    for (Executor* executor : standing) {
+        if (executor != nullptr)
+            executor->retain();
+    }
+    return standing;
 }
 
 }  // namespace execq::core

@@ -141,7 +141,7 @@ void Executor::describe_counts(const execq_stats& stats, std::string& text)
 
 void Executor::describe(std::string& text)
 {
-    std::vector<execq_worker_stats> workers(places_.load(std::memory_order_acquire));
+    std::vector<execq_worker_stats> workers(workers_.size());
     execq_stats stats = EXECQ_STATS_INIT;
     stats.workers = workers.data();
     stats.workers_max = workers.size();

@@ -19,13 +19,12 @@ execq_status Engine::join(Deadline deadline)
     return EXECQ_OK;
 }
 
-bool EngineTurn::of(const Executor& executor)
+std::uint32_t EngineTurn::count_of(const Executor& executor)
 {
-    for (const EngineTurn* turn = innermost_; turn != nullptr; turn = turn->outer_) {
-        if (&turn->executor_ == &executor)
-            return true;
-    }
-    return false;
+    std::uint32_t n = 0;
+    for (const EngineTurn* turn = innermost_; turn != nullptr; turn = turn->outer_)
+        n += &turn->executor_ == &executor ? 1 : 0;
+    return n;
 }
 
 Executor* EngineTurn::executor_of(const Node& node)
@@ -40,6 +39,13 @@ Executor* EngineTurn::executor_of(const Node& node)
 bool Executor::runs_on_this_thread() const
 {
     return own_worker() != nullptr || (engine_ != nullptr && EngineTurn::of(*this));
+}
+
+// The tasks that it is inside of never end.
+bool Executor::wait_for_engine_at_exit(Deadline deadline)
+{
+    engine_->taken_.fetch_sub(EngineTurn::count_of(*this), std::memory_order_acq_rel);
+    return engine_->join(deadline) == EXECQ_OK;
 }
 
 // ---- the way in ----

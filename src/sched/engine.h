@@ -64,7 +64,9 @@ public:
     EngineTurn& operator=(const EngineTurn&) = delete;
 
     static bool any() { return innermost_ != nullptr; }
-    static bool of(const Executor& executor);
+    static bool of(const Executor& executor) { return count_of(executor) != 0; }
+    // How many of its tasks this thread is inside of.
+    static std::uint32_t count_of(const Executor& executor);
     // The executor of that task, if it is one of these; null: not.
     static Executor* executor_of(const Node& node);
 

@@ -17,6 +17,7 @@
 #include "task/callbacks.h"
 #include "task/cancel.h"
 #include "task/cancel_calls.h"
+#include "task/unobserved.h"
 
 namespace execq::core {
 
@@ -88,35 +89,6 @@ std::uint32_t shards_for(std::uint32_t max_threads, std::uint32_t cpus)
     return max_threads == 1 ? 1 : std::min(std::bit_ceil(2 * cpus), most);
 }
 
-// Asynchronous tasks leave one thread to those that block.
-std::uint32_t loop_workers_of(const ExecutorSpec& spec, std::uint32_t max_threads)
-{
-    if (spec.reserved_loop_workers != 0)
-        return 0;
-    return std::min(spec.loop_workers != 0 ? spec.loop_workers : std::max(1U, std::min(usable_cpus(), max_threads - 1)),
-                    max_threads);
-}
-
-// Without the reserved ones; one for blocking tasks at least.
-std::uint32_t max_threads_of(const ExecutorSpec& spec)
-{
-    const std::uint32_t reserved = spec.reserved_loop_workers;
-    if (spec.max_threads != 0)
-        return spec.max_threads - reserved;
-    const std::uint32_t usual = default_threads();
-    return std::max({usual > reserved ? usual - reserved : 0, spec.min_threads, 1U});
-}
-
-// Enough for a pool whose threads are all blocked at once, and not more than 64, as each has a stack. None for an executor of
-// one thread: of its tasks never two run side by side, as they would when the one whose place a spare took goes on.
-std::uint32_t spares_for(std::int32_t chosen, std::uint32_t max_threads)
-{
-    constexpr std::uint32_t most = 64;
-    if (chosen != 0)
-        return chosen < 0 ? 0 : static_cast<std::uint32_t>(chosen);
-    return max_threads == 1 ? 0 : std::min(max_threads, most);
-}
-
 // False if the thread had not ended by the deadline.
 bool join_thread(pthread_t thread, Deadline deadline)
 {
@@ -170,23 +142,21 @@ execq_status Executor::make(const ExecutorSpec& spec, std::unique_ptr<Engine> en
 Executor::Executor(const ExecutorSpec& spec, std::unique_ptr<Engine> engine, std::uint16_t id)
     : name_(spec.name != nullptr ? spec.name : "execq"),
       reserved_(spec.reserved_loop_workers),
-      max_threads_(max_threads_of(spec)),
-      // One thread stays: what was accepted must not depend on whether a thread can be started later.
-      min_threads_(std::max(spec.min_threads, 1U)),
-      loop_workers_(loop_workers_of(spec, max_threads_)),
-      max_spares_(spares_for(spec.max_spares, max_threads_)),
+      loop_workers_chosen_(spec.loop_workers),
+      max_spares_chosen_(spec.max_spares),
+      first_size_(size_of(spec)),
+      plan_(spec.threads),
       full_policy_(spec.full_policy),
       keepalive_ns_(spec.keepalive_ns == 0 ? default_keepalive_ns : std::max<std::int64_t>(spec.keepalive_ns, 0)),
       idle_steps_(idle_steps(keepalive_ns_)),
       id_(id),
       serial_(new_serial()),
       cpus_(usable_cpus()),
-      shards_(shards_for(max_threads_, cpus_)),
+      shards_(shards_for(first_size_.max_threads, cpus_)),
       inboxes_(std::make_unique<TaskInbox[]>(shards_)),
       engine_(std::move(engine)),
       has_uv_table_(spec.uv_table != nullptr),
-      uv_table_(spec.uv_table != nullptr ? *spec.uv_table : execq_uv_table{}),
-      workers_(std::make_unique<std::unique_ptr<Worker>[]>(max_threads_ + reserved_ + max_spares_))
+      uv_table_(spec.uv_table != nullptr ? *spec.uv_table : execq_uv_table{})
 {
     if (spec.capacity != 0)
         room_ = new Room(spec.capacity);
@@ -216,6 +186,7 @@ Executor::~Executor()
     if (observers_.all != nullptr)
         observers_.all->release();
     ids().give_back(id_);
+    plan_.give_up();
 }
 
 std::vector<Executor*> Executor::all()
@@ -494,7 +465,7 @@ void Executor::note_running()
     });
 }
 
-void Executor::report(execq_shutdown_report& report)
+void Executor::report(execq_shutdown_report& report, const Worker* except)
 {
     report.running_count = report.running_total = report.queued = 0;
     const std::int64_t now = coarse_now_ns();
@@ -537,11 +508,12 @@ void Executor::report(execq_shutdown_report& report)
         loop_classes_.for_each(count);
         for_each_worker([&](Worker& worker) {
             worker.for_each_task(count);
-            worker.for_each_frame(note_frame);
+            if (&worker != except)
+                worker.for_each_frame(note_frame);
         });
     });
     for_each_worker([&](Worker& worker) {
-        if (LoopPlace* place = worker.place())
+        if (LoopPlace* place = &worker != except ? worker.place() : nullptr)
             place->for_each(note_open);
     });
 }
@@ -553,19 +525,29 @@ bool Executor::stop_requested(const Node* node) const
     return (node != nullptr && node->cancel_requested()) || mode() == Mode::canceling;
 }
 
+// The thread goes on as one of an executor that is canceling: it runs nothing and ends what is queued.
+void Executor::break_down(std::int32_t code, Error* error)
+{
+    std::int32_t none = 0;
+    const bool first = broken_.compare_exchange_strong(none, code, std::memory_order_acq_rel);
+    close(EXECQ_CANCEL);
+    if (error == nullptr)
+        error = Error::of_code(code);
+    if (first)
+        report_unobserved(name(), *error);
+    error->release();
+}
+
 // A place of that kind without a thread, made if need be; null where memory is out. Not all of that kind are taken.
 Worker* Executor::vacant_place(bool reserved)
 {
-    const std::uint32_t n = places_.load(std::memory_order_relaxed);
+    const std::uint32_t n = workers_.size();
     for (std::uint32_t i = 0; i < n; ++i) {
-        if (!workers_[i]->present && workers_[i]->reserved() == reserved)
-            return workers_[i].get();
+        if (!workers_[i].present && workers_[i].reserved() == reserved)
+            return &workers_[i];
     }
-    workers_[n].reset(new (std::nothrow) Worker(*this, n, reserved, guests_));
-    if (workers_[n] == nullptr)
-        return nullptr;
-    places_.store(n + 1, std::memory_order_release);
-    return workers_[n].get();
+    return workers_.add(
+        [&](std::uint32_t number) { return new (std::nothrow) Worker(*this, number, reserved, guests_); });
 }
 
 execq_status Executor::start_thread(Worker& worker)

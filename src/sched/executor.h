@@ -8,9 +8,10 @@
 //
 // Where it has an engine, that stands in the place of inboxes and workers (see engine.h).
 //
-// executor.cc is its life; schedule.cc is what every task passes through, submit.cc its way in, sleep.cc what workers do that
-// find none; loop_work.cc is about workers' own loops, reserved.cc about workers that run nothing else, classes.cc about tasks
-// with a priority, spares.cc about threads in the place of those that are blocked; stats.cc tells what all of them do.
+// executor.cc is its life; resize.cc changes its size, exit.cc ends it with the process; schedule.cc is what every task passes
+// through, submit.cc its way in, sleep.cc what workers do that find none; loop_work.cc is about workers' own loops, reserved.cc
+// about workers that run nothing else, classes.cc about tasks with a priority, spares.cc about threads in the place of those
+// that are blocked; stats.cc tells what all of them do.
 #pragma once
 
 #include <array>
@@ -31,8 +32,10 @@
 #include "sched/inbox.h"
 #include "sched/item.h"
 #include "sched/observer.h"
+#include "sched/places.h"
 #include "sched/roster.h"
 #include "sched/thread_loop.h"
+#include "sched/thread_plan.h"
 #include "sched/turnstile.h"
 #include "sched/worker.h"
 #include "task/node.h"
@@ -53,6 +56,7 @@ struct ExecutorSpec {
     std::uint32_t full_policy = EXECQ_FULL_REJECT;
     std::int32_t max_spares = 0;   // negative: none
     MadeObservers observers = {};  // make() takes their reference over in any case
+    ThreadSpec threads{};          // passes ThreadPlan::check(); its env is the executor's once that is made
 };
 
 // Threads beyond max_threads, in the place of those that are blocked, and waits of workers on their own executor.
@@ -107,7 +111,15 @@ public:
     // EXECQ_OK, EXECQ_ETIMEDOUT, EXECQ_EINVAL (open), EXECQ_EDEADLK (own worker, or the timekeeper's thread while tasks are
     // left to that), EXECQ_EAGAIN (no thread to go on).
     execq_status join(Deadline deadline);
-    void report(execq_shutdown_report& report);
+    // Without what is on that worker's thread.
+    void report(execq_shutdown_report& report, const Worker* except = nullptr);
+    // How many threads there are from now on, with the reserved ones: as in the spec, and in its bounds. EXECQ_OK,
+    // EXECQ_EINVAL (they leave no room for the reserved ones), EXECQ_ECLOSED, EXECQ_ENOTSUP: an engine (see resize.cc).
+    execq_status resize(std::uint32_t min_threads, std::uint32_t max_threads);
+    // What a thread's initializer failed with first; 0: none did.
+    std::int32_t broken() const { return broken_.load(std::memory_order_acquire); }
+    // In exit(), after a close: waits for the other threads; false if something is left (see exit.cc).
+    bool wait_at_exit(Deadline deadline);
     // workers and worker_size are the caller's; see execq/stats.h.
     void stats(execq_stats& stats);
     // The lag, or the turns, of all workers' loops.
@@ -219,6 +231,9 @@ public:
     void start_async_here(Worker& worker, Node& node);
     // The libuv of the workers' loops; null: the one that this library is linked to.
     const execq_uv_table* uv_table() const { return has_uv_table_ ? &uv_table_ : nullptr; }
+    const ThreadPlan& plan() const { return plan_; }
+    // An initializer failed: takes the error, which may be null.
+    void break_down(std::int32_t code, Error* error);
     // The end of a worker's thread, as far as its loop goes.
     void end_loop(Worker& worker);
     // The beginning of a worker's thread.
@@ -269,9 +284,7 @@ private:
     template <class Visit>
     void for_each_worker(const Visit& visit) const
     {
-        const std::uint32_t n = places_.load(std::memory_order_acquire);
-        for (std::uint32_t i = 0; i < n; ++i)
-            visit(*workers_[i]);
+        workers_.for_each(visit);
     }
     // Between this and the end of visit() no frame ends and no queued task is freed.
     template <class Visit>
@@ -284,9 +297,20 @@ private:
     }
 
     // ---- its engine (engine.cc) ----
+    bool wait_for_engine_at_exit(Deadline deadline);
     execq_status count_taken(bool closed_too);
     execq_status give_to_engine(Node& node, bool closed_too) noexcept;
     execq_status give_to_engine(TaskFifo& batch) noexcept;
+    // ---- its size (resize.cc) ----
+    struct Size {
+        std::uint32_t max_threads;
+        std::uint32_t min_threads;
+        std::uint32_t loop_workers;
+        std::uint32_t max_spares;
+    };
+    static Size size_of(const ExecutorSpec& spec);
+    void take_size(const Size& size) EXECQ_REQUIRES(mutex_);
+    void sign_off(Worker& worker);
 
     // ---- blocked threads (spares.cc) ----
     void set_cap() EXECQ_REQUIRES(mutex_);
@@ -301,6 +325,8 @@ private:
     bool may_stand_aside(const Worker& worker) const;
     bool stand_aside(Worker& worker);
     bool stand_by(Worker& worker);
+    void take_to_bench(Worker& worker) EXECQ_REQUIRES(mutex_);
+    bool is_one_too_many() const EXECQ_REQUIRES(mutex_);
     void hand_tasks_back(Worker& worker);
     void off_bench(Worker& worker) EXECQ_REQUIRES(mutex_);
     bool call_up(bool token, Call call) EXECQ_REQUIRES(mutex_);
@@ -455,11 +481,12 @@ private:
     static std::array<IdleStep, 3> idle_steps(std::int64_t keepalive_ns);
 
     const std::string name_;
-    const std::uint32_t reserved_;     // workers that run no blocking tasks
-    const std::uint32_t max_threads_;  // beside these
-    const std::uint32_t min_threads_;
-    const std::uint32_t loop_workers_;  // 0 where there are reserved ones
-    const std::uint32_t max_spares_;
+    const std::uint32_t reserved_;  // workers that run no blocking tasks
+    // What was chosen: what depends on the size is found from it again.
+    const std::uint32_t loop_workers_chosen_;
+    const std::int32_t max_spares_chosen_;
+    const Size first_size_;
+    const ThreadPlan plan_;
     const std::uint32_t full_policy_;
     const std::int64_t keepalive_ns_;
     const std::array<IdleStep, 3> idle_steps_;
@@ -479,19 +506,20 @@ private:
     TaskClasses loop_classes_;
     const bool has_uv_table_;
     execq_uv_table uv_table_{};
-    // The first places_ are set, and stay.
-    const std::unique_ptr<std::unique_ptr<Worker>[]> workers_;
+    Places workers_;  // added to under mutex_
     // Written under mutex_; read by workers without it, to see a cancellation.
     std::atomic<Mode> mode_{Mode::open};
     // What a worker has to look at besides: classes_bit, once there was a task with a priority; surplus_bit, while more
     // threads than cap_ are about. Written under mutex_; a hint.
     std::atomic<std::uint32_t> aside_{0};
-    // Written under mutex_; only grows.
-    std::atomic<std::uint32_t> places_{0};
+    // 0 where there are reserved ones. Written under mutex_; read by who looks for a slot (see loop_work.cc).
+    std::atomic<std::uint32_t> loop_workers_{first_size_.loop_workers};
+    // Written once; read by broken().
+    std::atomic<std::int32_t> broken_{0};
     // How many threads may be about: max_threads_ and one for each that is blocked, up to max_spares_. Written under mutex_.
-    std::atomic<std::uint32_t> cap_{max_threads_};
+    std::atomic<std::uint32_t> cap_{first_size_.max_threads};
     // Written under mutex_, read by thread_limit().
-    std::atomic<std::uint32_t> thread_limit_{max_threads_};
+    std::atomic<std::uint32_t> thread_limit_{first_size_.max_threads};
     std::atomic<std::int64_t> start_again_ns_{0};
 
     // Who looks into workers from outside holds it (see base/biased_lock.h).
@@ -509,6 +537,11 @@ private:
     std::atomic<std::uint32_t> idle_apart_{0};
 
     alignas(64) Mutex mutex_;
+    std::uint32_t max_threads_ EXECQ_GUARDED_BY(mutex_) = first_size_.max_threads;  // beside those that are reserved
+    std::uint32_t min_threads_ EXECQ_GUARDED_BY(mutex_) = first_size_.min_threads;
+    std::uint32_t max_spares_ EXECQ_GUARDED_BY(mutex_) = first_size_.max_spares;
+    // The most spares at a time since the last resize: as many stay for a while.
+    std::uint32_t spares_wanted_ EXECQ_GUARDED_BY(mutex_) = 0;
     bool somebody_naps_ EXECQ_GUARDED_BY(mutex_) = false;
     HookList<Worker> idle_ EXECQ_GUARDED_BY(mutex_);      // the last to fall asleep, with the warmest stack, in front;
                                                           // those that sleep in their loop at the back

@@ -287,9 +287,9 @@ Item Executor::steal_standing(Worker& worker, std::uint32_t share)
 template <class Which>
 Item Executor::steal_where(Worker& worker, std::uint32_t share, const Which& which)
 {
-    const std::uint32_t places = places_.load(std::memory_order_acquire);
+    const std::uint32_t places = workers_.size();
     for (std::uint32_t i = 1; i < places; ++i) {
-        Worker& victim = *workers_[(worker.number() + i) % places];
+        Worker& victim = workers_[(worker.number() + i) % places];
         if (!which(victim))
             continue;
         if (const Item item = steal_from(worker, victim, share))
@@ -328,14 +328,14 @@ Item Executor::steal_from(Worker& worker, Worker& victim, std::uint32_t share)
 Item Executor::relieve_blocked(Worker& worker)
 {
     Worker::Turns& turns = worker.turns;
-    const std::uint32_t places = places_.load(std::memory_order_acquire);
-    Worker& watched = *workers_[turns.watched % places];
+    const std::uint32_t places = workers_.size();
+    Worker& watched = workers_[turns.watched % places];
     if (&watched != &worker && watched.batch_size() != 0 && watched.batch_taken() == turns.watched_taken) {
         if (const Item item = steal_from(worker, watched, Worker::Batch::capacity))
             return item;
     }
     turns.watched = (turns.watched + 1) % places;
-    turns.watched_taken = workers_[turns.watched]->batch_taken();
+    turns.watched_taken = workers_[turns.watched].batch_taken();
     return {};
 }
 

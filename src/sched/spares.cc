@@ -8,7 +8,8 @@
 // What happens when it is over. cap_ falls. If there are now more threads than that, a bit in aside_ says so, and the first
 // worker that comes by between two tasks, or is about to sleep, stands by: it hands back what waits with it, leaves the
 // roster, so that nobody counts on it, and sleeps on the bench. Who needs another thread takes one from there first. So a
-// body that blocks again and again starts no thread again and again. Who has stood by for the keepalive leaves.
+// body that blocks again and again starts no thread again and again. Who has stood by for the keepalive leaves, and so does at
+// once who is too many because of a resize.
 //
 // Who stands by is not a thread that anybody may rely on. Whoever did before, having seen it awake, is told on: it wakes
 // another one if there is work to be seen after it has left the roster.
@@ -32,6 +33,7 @@ void Executor::set_cap()
 {
     const std::uint32_t before = cap_.load(std::memory_order_relaxed);
     const std::uint32_t cap = max_threads_ + std::min(blocked_, max_spares_);
+    spares_wanted_ = std::max(spares_wanted_, cap - max_threads_);
     cap_.store(cap, std::memory_order_relaxed);
     const std::uint32_t limit = thread_limit_.load(std::memory_order_relaxed);
     thread_limit_.store(limit == before ? cap : std::min(limit, cap), std::memory_order_relaxed);
@@ -166,16 +168,18 @@ bool Executor::stand_aside(Worker& worker)
 {
     if (!may_stand_aside(worker))
         return true;
+    bool leaves = false;
     {
         const MutexLock lock(mutex_);
         if (surplus() == 0)
             return true;
-        worker.benched = true;
-        worker.on_loop = false;
-        bench_.push_front(worker);
-        ++on_bench_;
-        roster_.remove_thread();
-        note_surplus();
+        leaves = is_one_too_many();
+        worker.leaving = leaves;
+        leaving_ += leaves ? 1 : 0;
+        if (leaves)
+            note_surplus();
+        else
+            take_to_bench(worker);
     }
     hand_tasks_back(worker);
     worker.turns.fresh = false;
@@ -183,7 +187,23 @@ bool Executor::stand_aside(Worker& worker)
         wake_if_wanted();
     if (loop_tasks_wait())
         wake_for_loop();
-    return stand_by(worker);
+    return !leaves && stand_by(worker);
+}
+
+void Executor::take_to_bench(Worker& worker)
+{
+    worker.benched = true;
+    worker.on_loop = false;
+    bench_.push_front(worker);
+    ++on_bench_;
+    roster_.remove_thread();
+    note_surplus();
+}
+
+// Of those that are about or stand by, after a resize: no block that goes on will want as many again.
+bool Executor::is_one_too_many() const
+{
+    return roster_.threads() - leaving_ + on_bench_ > max_threads_ + std::min(spares_wanted_, max_spares_);
 }
 
 bool Executor::stand_by(Worker& worker)

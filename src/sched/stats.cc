@@ -128,7 +128,7 @@ void Executor::stats(execq_stats& stats)
     HistogramSum lag;
     HistogramSum turn;
     for (std::uint32_t i = 0; i < places; ++i) {
-        const Worker& worker = *workers_[i];
+        const Worker& worker = workers_[i];
         LoopPlace* place = worker.place();
         execq_worker_stats entry{i,
                                  0,

@@ -1,6 +1,5 @@
 #include "sched/worker.h"
 
-#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -115,49 +114,64 @@ bool Worker::place_used() const
     return own != nullptr && own->used();
 }
 
-execq_status Worker::start()
-{
-    // The new thread inherits the mask: workers never run the program's signal handlers.
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_t thread{};
-    const int error = pthread_create(&thread, nullptr, thread_main, this);
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return error == 0 ? EXECQ_OK : EXECQ_EAGAIN;
-}
+execq_status Worker::start() { return executor_.plan().start(thread_main, this) == 0 ? EXECQ_OK : EXECQ_EAGAIN; }
 
 // Not noexcept: pthread_exit in a task unwinds through here, and the destructor below still signs the worker off.
 void* Worker::thread_main(void* argument)
 {
     struct Leave {
         Worker* worker;
+        bool begun = false;
         ~Leave()
         {
             Executor& executor = worker->executor_;
             executor.end_loop(*worker);  // close callbacks may still run, on a worker
             this_thread.worker = nullptr;
             this_thread.left = nullptr;
+            if (begun)
+                executor.plan().end();
             executor.worker_leaves(*worker);  // from here on the place is somebody else's
+            this_thread.place = nullptr;
             executor.drop_use();
         }
     };
-    const Leave leave{static_cast<Worker*>(argument)};
-    this_thread.worker = leave.worker;
+    Leave leave{static_cast<Worker*>(argument)};
+    this_thread.worker = this_thread.place = leave.worker;
     this_thread.served = leave.worker->executor_.serial();
     this_thread.left = &leave.worker->left_;
     leave.worker->mine_ = &this_thread;
     ThreadLoop::use_table(leave.worker->executor_.uv_table());
     leave.worker->note_stack();
     leave.worker->name_thread();
+    leave.worker->executor_.plan().settle_here();
+    leave.worker->executor_.enter(*leave.worker);
+    leave.begun = leave.worker->begin();
     leave.worker->work();
     return nullptr;
 }
 
+// False: an initializer failed, and the executor with it.
+bool Worker::begin()
+{
+    struct Broken {
+        Executor& executor;
+        std::int32_t code = EXECQ_EEXITED;  // where it does not come back
+        Error* error = nullptr;
+        ~Broken()
+        {
+            if (code != 0)
+                executor.break_down(code, error);
+        }
+    };
+    if (executor_.broken() != 0)
+        return false;  // it is there to end what is queued
+    Broken broken{executor_};
+    broken.code = executor_.plan().begin(broken.error);
+    return broken.code == 0;
+}
+
 void Worker::work()
 {
-    executor_.enter(*this);
     const bool for_loops = reserved();
     // One call of dispose, so that it is part of this loop.
     while (const Item item = for_loops ? executor_.next_loop_task(*this) : executor_.next_task(*this)) {

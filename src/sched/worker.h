@@ -298,6 +298,7 @@ private:
     [[gnu::noinline]] void end_left(const Frame& frame);
     [[gnu::noinline]] std::int32_t run_apart(Node& node, const FrameScope& frame, Context* context, void*& value,
                                              Error*& error);
+    bool begin();
     void work();
     void note_stack();
     void name_thread() const;

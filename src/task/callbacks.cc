@@ -61,6 +61,11 @@ void call_unobserved(execq_unobserved_fn fn, const execq_error* error, const cha
     call_under(nullptr, "failure", [&] { fn(error, name, env); });
 }
 
+void call_thread_final(execq_thread_final_fn fn, void* env)
+{
+    call_under(nullptr, "thread_final", [&] { fn(env); });
+}
+
 // All of it also where a callback ends its thread.
 void run_now(Registration& registration, Port* port)
 {

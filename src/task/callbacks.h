@@ -6,6 +6,7 @@
 #pragma once
 
 #include "execq/conf.h"
+#include "execq/executor.h"
 #include "task/node.h"
 
 namespace execq::core {
@@ -36,6 +37,7 @@ void run_queued();
 void call_drop(execq_drop_fn drop, void* env);
 void call_done(execq_done_fn done, Node& node, void* env);
 void call_cancel(execq_cancel_fn cancel, Context* context, void* env);
+void call_thread_final(execq_thread_final_fn fn, void* env);
 void call_unobserved(execq_unobserved_fn fn, const execq_error* error, const char* name, void* env);
 
 }  // namespace execq::core

@@ -70,6 +70,7 @@ struct ThisThread {
     std::uint32_t number = 0;            // sched/schedule: by which it chooses an inbox; 0: none yet
     std::uint64_t served = 0;            // sched/worker: the serial of the executor that it works, or has worked, for
     Worker* worker = nullptr;            // sched/worker: the one whose thread this is
+    Worker* place = nullptr;             // sched/worker: the one whose place it has, until it has left
     Error* failure = nullptr;            // sched/failure: what the running task said, owned by its scope
     CancelCall* calls = nullptr;         // task/cancel_calls: of the bodies that this thread runs, newest first
     LoopPort* working_port = nullptr;    // flow/loop_port: whose batch of callbacks runs

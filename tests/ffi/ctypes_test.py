@@ -29,7 +29,9 @@ class ExecutorOptions(ctypes.Structure):
                 ("min_threads", c_uint32), ("keepalive_ns", c_int64), ("loop_workers", c_uint32),
                 ("reserved_loop_workers", c_uint32), ("uv_table", c_void_p), ("capacity", c_uint32),
                 ("full_policy", c_uint32), ("max_spares", c_int32), ("reserved_2", c_uint32), ("hooks", c_void_p),
-                ("stuck_after_ns", c_int64), ("on_stuck", c_void_p), ("stuck_env", c_void_p), ("stuck_drop", c_void_p)]
+                ("stuck_after_ns", c_int64), ("on_stuck", c_void_p), ("stuck_env", c_void_p), ("stuck_drop", c_void_p),
+                ("thread_init", c_void_p), ("thread_final", c_void_p), ("thread_env", c_void_p), ("thread_drop", c_void_p),
+                ("stack_size", c_uint64), ("affinity", c_void_p), ("affinity_count", c_uint32), ("reserved_3", c_uint32)]
 
 
 class TaskOptions(ctypes.Structure):

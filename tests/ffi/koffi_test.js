@@ -30,6 +30,8 @@ const STRUCTS = {
         reserved_loop_workers: 'uint32_t', uv_table: 'void *',
         capacity: 'uint32_t', full_policy: 'uint32_t', max_spares: 'int32_t', reserved_2: 'uint32_t',
         hooks: 'void *', stuck_after_ns: 'int64_t', on_stuck: 'void *', stuck_env: 'void *', stuck_drop: 'void *',
+        thread_init: 'void *', thread_final: 'void *', thread_env: 'void *', thread_drop: 'void *',
+        stack_size: 'uint64_t', affinity: 'void *', affinity_count: 'uint32_t', reserved_3: 'uint32_t',
     }),
     execq_task_options: koffi.struct('execq_task_options', {
         struct_size: 'uint32_t', flags: 'uint32_t', drop: 'void *', drop_result: 'void *', name: 'const char *',

@@ -54,6 +54,12 @@ struct executor_options {
     task_hooks hooks = {};        // called for each task; copied
     std::chrono::nanoseconds stuck_after{0};  // what takes longer is told to on_stuck; 0: nothing is
     stuck_hook on_stuck = {};                 // empty: a line on stderr; copied
+    // Called on each thread at its start and its end; moved into the executor, and destroyed when that is freed, or in the
+    // constructor that fails. What thread_init throws breaks the executor: see execq_thread_init_fn.
+    std::function<void()> thread_init = {};
+    std::function<void()> thread_final = {};
+    std::size_t stack_size = 0;                // bytes
+    std::vector<std::uint32_t> affinity = {};  // numbers of processors; empty: any
 };
 
 // As execq_task_options: what is left for C++ to choose. A time that is not above 0 is due already; none is unset.
@@ -92,9 +98,30 @@ struct shutdown_report {
     std::uint64_t running_total = 0;
     std::uint64_t queued = 0;
     std::uint64_t threads = 0;
+    std::uint64_t left_loops = 0;    // of threads that have ended with the user's handles on them
+    std::uint64_t left_handles = 0;  // the handles on these
 };
 
 namespace detail {
+
+// What the threads of an executor begin and end with, as its thread_env.
+struct thread_calls {
+    std::function<void()> init;
+    std::function<void()> final;
+
+    static std::int32_t call_init(void* env)
+    {
+        if (auto& self = *static_cast<thread_calls*>(env); self.init)
+            self.init();  // what it throws goes to C, which knows what to do with it
+        return EXECQ_OK;
+    }
+    static void call_final(void* env)
+    {
+        if (auto& self = *static_cast<thread_calls*>(env); self.final)
+            self.final();
+    }
+    static void drop(void* env) { delete static_cast<thread_calls*>(env); }
+};
 
 // What a body returns for its exception, which C then carries.
 inline std::int32_t fail_with(const std::exception_ptr& thrown)
@@ -275,7 +302,7 @@ using submitted_t = std::decay_t<std::invoke_result_t<std::decay_t<F>, std::deca
 class executor {
 public:
     // Errors: as execq_executor_new.
-    explicit executor(const executor_options& chosen = {})
+    explicit executor(executor_options chosen = {})
     {
         execq_executor_options options = EXECQ_EXECUTOR_OPTIONS_INIT;
         options.name = chosen.name;
@@ -290,10 +317,23 @@ public:
         options.max_spares = chosen.max_spares;
         options.flags = chosen.times ? EXECQ_EXECUTOR_TIMES : 0;
         options.stuck_after_ns = chosen.stuck_after.count();
+        auto calls = chosen.thread_init || chosen.thread_final
+                         ? std::make_unique<detail::thread_calls>(
+                               detail::thread_calls{std::move(chosen.thread_init), std::move(chosen.thread_final)})
+                         : nullptr;
         auto stuck = chosen.on_stuck ? std::make_unique<stuck_hook>(chosen.on_stuck) : nullptr;
         const execq_hooks hooks = detail::c_hooks(chosen.hooks);
         options.hooks = hooks.env != nullptr ? &hooks : nullptr;
         detail::set_stuck(options, stuck);
+        options.stack_size = chosen.stack_size;
+        options.affinity = chosen.affinity.empty() ? nullptr : chosen.affinity.data();
+        options.affinity_count = static_cast<std::uint32_t>(chosen.affinity.size());
+        if (calls != nullptr) {
+            options.thread_env = calls.release();
+            options.thread_init = &detail::thread_calls::call_init;
+            options.thread_final = &detail::thread_calls::call_final;
+            options.thread_drop = &detail::thread_calls::drop;
+        }
         execq_executor* made = nullptr;
         detail::check(execq_executor_new(&options, &made));
         handle_ = detail::executor_handle(made);
@@ -396,6 +436,14 @@ public:
         return join_until_ns(detail::to_ns(timeout), report);
     }
 
+    // How many threads it may have from now on, 0 as in the options. Errors: as execq_executor_resize.
+    void resize(std::uint32_t min_threads, std::uint32_t max_threads) const
+    {
+        detail::check(execq_executor_resize(native(), min_threads, max_threads));
+    }
+    // What a thread's initializer failed with first; 0: none did.
+    std::int32_t broken() const noexcept { return execq_executor_broken(native()); }
+
     // What it does now and did so far. Errors: as execq_executor_stats, std::bad_alloc.
     executor_stats stats() const { return detail::stats_of(native()); }
     // Times that such shares, from 0 to 1, do not exceed. Errors: as execq_executor_latency, std::bad_alloc.
@@ -428,7 +476,7 @@ private:
         if (status != EXECQ_ETIMEDOUT)
             detail::check(status);
         if (report != nullptr) {
-            *report = {{}, found.running_total, found.queued, found.threads};
+            *report = {{}, found.running_total, found.queued, found.threads, found.left_loops, found.left_handles};
             for (std::uint64_t i = 0; i < found.running_count; ++i)
                 report->running.push_back({room[i].name, std::chrono::nanoseconds(room[i].running_ns)});
         }
@@ -476,7 +524,7 @@ public:
 //   started for what is left, it closes only.
 class scoped_executor : public executor {
 public:
-    explicit scoped_executor(const executor_options& chosen = {}) : executor(chosen) {}
+    explicit scoped_executor(executor_options chosen = {}) : executor(std::move(chosen)) {}
     explicit scoped_executor(executor owned) noexcept : executor(std::move(owned)) {}
     scoped_executor(const scoped_executor&) = delete;
     scoped_executor& operator=(const scoped_executor&) = delete;
