@@ -202,7 +202,7 @@ static void none_after_the_end(void *env)
 {
     (void)env;
     must(atexit(clear_and_tell) == 0);
-    configure_one(0);
+    execq_executor_release(configure_one(0));
     exit(CODE);
 }
 
@@ -536,7 +536,7 @@ static void a_child_does_not_wait_for_the_threads_of_its_parent(void **state)
 {
     (void)state;
     child_exits(parent_of_one, NULL, CODE, text, sizeof text);
-    assert_string_equal(text, "");
+    assert_null(strstr(text, "execq:"));
 }
 #endif
 
