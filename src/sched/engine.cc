@@ -19,6 +19,8 @@ execq_status Engine::join(Deadline deadline)
     return EXECQ_OK;
 }
 
+const InChild EngineTurn::in_child_([](void*) { innermost_ = nullptr; });
+
 bool EngineTurn::of(const Executor& executor)
 {
     for (const EngineTurn* turn = innermost_; turn != nullptr; turn = turn->outer_) {

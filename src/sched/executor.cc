@@ -53,9 +53,11 @@ private:
 
 IdPool& ids()
 {
-    static Immortal<IdPool> pool;
+    static PerProcess<IdPool> pool;
     return *pool;
 }
+
+[[maybe_unused]] IdPool& made_when_loaded = ids();
 
 void cancel_queued(Item item)
 {
@@ -172,7 +174,7 @@ Executor::Executor(const ExecutorSpec& spec, std::unique_ptr<Engine> engine, std
 {
     if (spec.capacity != 0)
         room_ = new Room(spec.capacity);
-    direct_ = room_ == nullptr && engine_ == nullptr;
+    direct_in_ = room_ == nullptr && engine_ == nullptr ? Process::generation() : nowhere;
     if (engine_ != nullptr)
         engine_->executor_ = this;
 }
@@ -188,7 +190,7 @@ Executor::~Executor()
 
 void Executor::release()
 {
-    if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
+    if (inherited() || handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
         return;
     close(EXECQ_DRAIN);
     drop_use();

@@ -91,7 +91,7 @@ Context::~Context() { delete foreign_; }
 
 void Context::release()
 {
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1 && !inherited())
         delete this;
 }
 
@@ -189,6 +189,7 @@ void ContextScope::enter(Context* context)
     outer_entered_ = std::exchange(mine_.entered, context);
     outer_changes_ = std::exchange(mine_.changes, nullptr);
     entered_ = true;
+    entered_in_ = Process::generation();
     Foreign* foreign = context != nullptr ? context->foreign() : nullptr;
     if (foreign == nullptr)
         return;
@@ -198,6 +199,8 @@ void ContextScope::enter(Context* context)
 // Without enter() all that was active outside is the empty context.
 void ContextScope::leave()
 {
+    if (entered_ && entered_in_ != Process::generation())
+        return;  // in a child: what was active outside is the parent's
     Context* entered = entered_ ? mine_.entered : nullptr;
     if (entered != nullptr && entered->foreign() != nullptr && status_ == EXECQ_OK)
         entered->foreign()->leave(foreign_);

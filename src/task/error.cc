@@ -50,7 +50,8 @@ void Error::retain()
 // True for the last one.
 bool Error::drop_reference()
 {
-    return references_.load(std::memory_order_relaxed) != 0 && references_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+    return references_.load(std::memory_order_relaxed) != 0 &&
+           references_.fetch_sub(1, std::memory_order_acq_rel) == 1 && !inherited();
 }
 
 void Error::release()
