@@ -126,7 +126,7 @@ void submit_until_over()
 
 TEST(ForkStress, children_of_a_busy_process_work_and_the_parent_loses_nothing)
 {
-    const std::size_t children = stress_n(200, 100);
+    const std::size_t children = stress_n(200, 200);
     execq_executor_options options = EXECQ_EXECUTOR_OPTIONS_INIT;
     options.max_threads = 4;
     ASSERT_EQ(execq_executor_new(&options, &executor), EXECQ_OK);
