@@ -48,7 +48,9 @@ execq_status check(const Cores*... cores)
 template <class Future>
 execq_status check_readable(const Future* future)
 {
-    return future != nullptr && future->done() ? EXECQ_OK : check(future);
+    if (future == nullptr)
+        return EXECQ_EINVAL;
+    return !Process::forked() || future->done() ? EXECQ_OK : check(future);
 }
 
 // A struct of an unknown version, from the caller, as this version's; the rules stand in execq.h. First: the size that

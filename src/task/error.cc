@@ -35,6 +35,8 @@ Error* Error::out_of_memory()
     return error;
 }
 
+[[maybe_unused]] static Error* const made_when_loaded = Error::out_of_memory();
+
 Error* Error::of_code(std::int32_t code)
 {
     Error* error = make(code, status_text(code));

@@ -418,15 +418,24 @@ void end_cache(void*)
     this_thread.cache.life = Cache::Life::over;
 }
 
+struct Key {
+    Key() : made(pthread_key_create(&key, end_cache) == 0) {}
+    pthread_key_t key{};
+    const bool made;
+};
+
+const Key& key_of_caches()
+{
+    static const Key key;
+    return key;
+}
+
+[[maybe_unused]] const Key& key_made_when_loaded = key_of_caches();
+
 // True if the cache may be used: it will be emptied when the thread ends.
 bool registered()
 {
-    struct Key {
-        Key() : made(pthread_key_create(&key, end_cache) == 0) {}
-        pthread_key_t key{};
-        const bool made;
-    };
-    static const Key key;
+    const Key& key = key_of_caches();
     if (this_thread.cache.life == Cache::Life::unregistered && key.made &&
         pthread_setspecific(key.key, &this_thread.cache) == 0) {
         this_thread.cache.life = Cache::Life::registered;

@@ -62,6 +62,8 @@ Configured& configured()
     return *instance;
 }
 
+[[maybe_unused]] Configured& made_when_loaded = configured();
+
 void Configured::lock() { configured().mutex.lock(); }
 void Configured::unlock() { configured().mutex.unlock(); }
 
