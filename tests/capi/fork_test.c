@@ -286,6 +286,8 @@ typedef struct things {
     execq_future *future;
     execq_loop *loop;
     const execq_error *error;
+    execq_executor *hosted;
+    execq_engine_task *task; /* of hosted; begun */
     execq_cancel_token token;
     uv_loop_t uv;
 } things;
@@ -418,6 +420,16 @@ CALL(submit_async, execq_submit_async(old.executor, NULL, start_resolving, NULL,
 CALL(run_until, execq_run_until(old.future, -1))
 CALL(periodic, execq_submit_periodic(old.executor, NULL, 1000, EXECQ_FIXED_RATE, strange_task, NULL, &out_future))
 
+CALL(hosted_submit, execq_submit(old.hosted, strange_task, NULL, &out_future))
+CALL(hosted_close, execq_executor_close(old.hosted, EXECQ_CANCEL))
+CALL(task_run, execq_engine_task_run(old.task))
+CALL(task_begin, execq_engine_task_begin(old.task))
+CALL(task_resolve, execq_engine_task_resolve(old.task, NULL))
+CALL(task_reject, execq_engine_task_reject(old.task, 1, "no"))
+CALL(task_cancel, execq_engine_task_cancel(old.task))
+CALL(task_cancel_requested, execq_engine_task_cancel_requested(old.task))
+CALL(task_info, execq_engine_task_info_get(old.task, &(execq_engine_task_info)EXECQ_ENGINE_TASK_INFO_INIT))
+
 /* Every name of the export map. Without a call: it has no handle, or says nothing of it; rows with the same name follow. */
 static const struct row {
     const char *name;
@@ -455,6 +467,16 @@ static const struct row {
     {"execq_cq_close", cq_close},
     {"execq_cq_retain", NULL},
     {"execq_cq_release", NULL},
+    {"execq_executor_from_vtable", NULL},
+    {"execq_engine_task_run", task_run},
+    {"execq_engine_task_begin", task_begin},
+    {"execq_engine_task_resolve", task_resolve},
+    {"execq_engine_task_reject", task_reject},
+    {"execq_engine_task_cancel", task_cancel},
+    {"execq_engine_task_cancel_requested", task_cancel_requested},
+    {"execq_engine_task_info_get", task_info},
+    {"execq_engine_task_retain", NULL},
+    {"execq_engine_task_release", NULL},
     {"execq_fail", NULL},
     {"execq_fail_error", NULL}, /* an error is done */
     {"execq_error_new", NULL},
@@ -470,6 +492,7 @@ static const struct row {
     {"execq_executor_retain", NULL},
     {"execq_executor_release", NULL},
     {"execq_executor_close", executor_close},
+    {"execq_executor_close", hosted_close},
     {"execq_executor_join", executor_join},
     {"execq_future_retain", NULL},
     {"execq_future_release", NULL},
@@ -531,6 +554,7 @@ static const struct row {
     {"execq_status_text", NULL},
     {"execq_submit", submit},
     {"execq_submit", submit_future},
+    {"execq_submit", hosted_submit},
     {"execq_submit_with", submit_with},
     {"execq_submit_with", submit_with_queue},
     {"execq_submit_with", submit_with_group},
@@ -588,9 +612,52 @@ static gate held; /* the worker of old.executor is in there */
 static execq_future *holder;
 static execq_future *queued; /* behind it, with drops */
 
+static execq_future *begun;
+
+static execq_status keep_task(void *engine, execq_engine_task *task)
+{
+    note_strange();
+    *(execq_engine_task **)engine = task;
+    return EXECQ_OK;
+}
+
+static void strange_cancel(void *engine, execq_engine_task *task)
+{
+    (void)engine;
+    (void)task;
+    note_strange();
+}
+
+static void strange_close(void *engine, int32_t mode)
+{
+    (void)engine;
+    (void)mode;
+    note_strange();
+}
+
+static void host_open(void)
+{
+    execq_engine_vtable vtable = EXECQ_ENGINE_VTABLE_INIT;
+    vtable.submit = keep_task;
+    vtable.cancel = strange_cancel;
+    vtable.close = strange_close;
+    vtable.drop = strange_drop;
+    assert_status(execq_executor_from_vtable(&vtable, &old.task, &old.hosted), EXECQ_OK);
+    begun = spawn(old.hosted, strange_task, NULL);
+    assert_status(execq_engine_task_begin(old.task), EXECQ_OK);
+}
+
+static void host_close(void)
+{
+    assert_status(execq_engine_task_resolve(old.task, NULL), EXECQ_OK);
+    finish(begun);
+    pool_end(old.hosted);
+}
+
 static void things_open(void)
 {
     memset(&old, 0, sizeof old);
+    host_open();
     old.executor = pool_new(1);
     gate_init(&held);
     holder = occupy(old.executor, &held);
@@ -668,6 +735,7 @@ static void things_close(void)
     execq_cq_release(old.cq);
     execq_error_release(old.error);
     pool_end(old.executor);
+    host_close();
     gate_destroy(&held);
 }
 
@@ -707,6 +775,9 @@ static void every_call_on_an_inherited_handle_answers_eforked(void **state)
 static void release_all(void)
 {
     execq_executor_release(old.executor);
+    execq_executor_release(old.hosted);
+    execq_engine_task_release(old.task);
+    execq_future_release(begun);
     execq_queue_release(old.queue);
     execq_group_release(old.group);
     execq_cancel_source_release(old.source);
@@ -1008,6 +1079,53 @@ static void a_task_may_fork(void **state)
     }
 }
 
+static void a_task_that_may_be_interrupted_may_fork(void **state)
+{
+    (void)state;
+    inner_fork f = {pool_new(1), 0};
+    execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
+    options.flags = EXECQ_TASK_INTERRUPT;
+    options.drop = strange_drop;
+    execq_future *future = NULL;
+    assert_status(execq_submit_with(f.executor, &options, fork_in_task, &f, &future), EXECQ_OK);
+    must_succeed(future);
+    check_inside(&f, 0);
+    pool_end(f.executor);
+}
+
+static execq_status run_at_once(void *engine, execq_engine_task *task)
+{
+    (void)engine;
+    note_strange();
+    const execq_status status = execq_engine_task_run(task);
+    note_strange();
+    return status;
+}
+
+static execq_status fork_in_submit(void *engine, execq_engine_task *task)
+{
+    fork_here(engine);
+    return getpid() == shared->parent ? execq_engine_task_run(task) : EXECQ_OK;
+}
+
+static void engines_and_their_tasks_may_fork(void **state)
+{
+    (void)state;
+    inner_fork f = {NULL, 0};
+    execq_engine_vtable vtable = EXECQ_ENGINE_VTABLE_INIT;
+    vtable.drop = strange_drop;
+    execq_status (*const ways[])(void *, execq_engine_task *) = {run_at_once, fork_in_submit};
+    for (size_t i = 0; i < COUNT_OF(ways); i++) {
+        vtable.submit = ways[i];
+        assert_status(execq_executor_from_vtable(&vtable, &f, &f.executor), EXECQ_OK);
+        execq_future *future = NULL;
+        assert_status(execq_submit(f.executor, i == 0 ? fork_in_task : strange_task, &f, &future), EXECQ_OK);
+        must_succeed(future);
+        check_inside(&f, 0);
+        pool_end(f.executor);
+    }
+}
+
 static void a_plain_task_may_fork(void **state)
 {
     (void)state;
@@ -1191,6 +1309,8 @@ int main(void)
         cmocka_unit_test(a_child_takes_nothing_from_the_descriptor),
         cmocka_unit_test(a_grandchild_inherits_from_both),
         cmocka_unit_test(a_task_may_fork),
+        cmocka_unit_test(a_task_that_may_be_interrupted_may_fork),
+        cmocka_unit_test(engines_and_their_tasks_may_fork),
         cmocka_unit_test(a_plain_task_may_fork),
         cmocka_unit_test(a_start_function_may_fork),
         cmocka_unit_test(a_done_callback_may_fork),
