@@ -26,6 +26,9 @@ execq_status execq_cancel_source_new(const execq_cancel_source_options *options,
         return status;
     if (out == nullptr)
         return EXECQ_EINVAL;
+    const execq_status ours = check_optional(core_of(read.parent));
+    if (ours != EXECQ_OK)
+        return ours;
     return guarded([&]() -> execq_status {
         CancelSource *source = CancelSource::make(core_of(read.parent));
         if (source == nullptr)
@@ -49,15 +52,17 @@ void execq_cancel_source_release(execq_cancel_source *source)
 
 execq_status execq_cancel_source_cancel(execq_cancel_source *source)
 {
-    if (source == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = check(core_of(source));
+    if (ours != EXECQ_OK)
+        return ours;
     return guarded([=]() -> execq_status { return core_of(source)->cancel() ? EXECQ_OK : EXECQ_EALREADY; });
 }
 
 int32_t execq_cancel_source_requested(execq_cancel_source *source)
 {
-    if (source == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = check(core_of(source));
+    if (ours != EXECQ_OK)
+        return ours;
     return core_of(source)->requested() ? 1 : 0;
 }
 
@@ -65,8 +70,9 @@ execq_status execq_cancel_source_on_cancel(execq_cancel_source *source, execq_ca
                                            execq_drop_fn drop, execq_cancel_token *token)
 {
     return guarded([&]() -> execq_status {
-        const execq_status status =
-            source != nullptr && fn != nullptr ? core_of(source)->on_cancel(fn, env, drop, token) : EXECQ_EINVAL;
+        execq_status status = fn != nullptr ? check(core_of(source)) : EXECQ_EINVAL;
+        if (status == EXECQ_OK)
+            status = core_of(source)->on_cancel(fn, env, drop, token);
         if (status != EXECQ_OK) {
             const CallbackScope scope;
             call_drop(drop, env);
@@ -77,12 +83,14 @@ execq_status execq_cancel_source_on_cancel(execq_cancel_source *source, execq_ca
 
 execq_status execq_cancel_source_off(execq_cancel_source *source, execq_cancel_token token)
 {
-    return source != nullptr ? guarded([=] { return core_of(source)->off(token); }) : EXECQ_EINVAL;
+    const execq_status ours = check(core_of(source));
+    return ours == EXECQ_OK ? guarded([=] { return core_of(source)->off(token); }) : ours;
 }
 
 execq_status execq_cancel_source_link_future(execq_cancel_source *source, execq_future *future)
 {
-    if (source == nullptr || future == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = check(core_of(source), core_of(future));
+    if (ours != EXECQ_OK)
+        return ours;
     return guarded([=] { return core_of(source)->link(*core_of(future)); });
 }

@@ -35,13 +35,15 @@ void execq_var_release(execq_var *var)
 
 execq_status execq_var_set(execq_var *var, void *value, execq_var_token *token)
 {
-    return var != nullptr ? set_var(*core_of(var), value, token) : EXECQ_EINVAL;
+    const execq_status ours = check(core_of(var));
+    return ours == EXECQ_OK ? set_var(*core_of(var), value, token) : ours;
 }
 
 int32_t execq_var_get(execq_var *var, void **value)
 {
-    if (var == nullptr || value == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = value != nullptr ? check(core_of(var)) : EXECQ_EINVAL;
+    if (ours != EXECQ_OK)
+        return ours;
     const Binding *binding = find_var(*core_of(var));
     *value = binding != nullptr ? binding->value() : nullptr;
     return binding != nullptr ? 1 : 0;
@@ -49,7 +51,8 @@ int32_t execq_var_get(execq_var *var, void **value)
 
 execq_status execq_var_reset(execq_var *var, execq_var_token token)
 {
-    return var != nullptr ? reset_var(*core_of(var), token) : EXECQ_EINVAL;
+    const execq_status ours = check(core_of(var));
+    return ours == EXECQ_OK ? reset_var(*core_of(var), token) : ours;
 }
 
 execq_status execq_context_capture(execq_context **out)
@@ -69,6 +72,9 @@ execq_status execq_context_run(execq_context *context, execq_context_fn fn, void
 {
     if (context == nullptr || fn == nullptr)
         return EXECQ_EINVAL;
+    const execq_status ours = check_optional(core_of(context));
+    if (ours != EXECQ_OK)
+        return ours;
     try {
         const ContextScope scope(core_of(context));
         if (scope.status() == EXECQ_OK)

@@ -23,27 +23,33 @@ execq_status execq_cq_new(execq_cq **out)
 
 execq_status execq_cq_fd(execq_cq *cq, int *fd)
 {
-    if (cq == nullptr || fd == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = fd != nullptr ? check(core_of(cq)) : EXECQ_EINVAL;
+    if (ours != EXECQ_OK)
+        return ours;
     *fd = core_of(cq)->fd();
     return EXECQ_OK;
 }
 
 execq_status execq_cq_drain(execq_cq *cq, execq_completion *out, size_t max, size_t *n)
 {
-    if (cq == nullptr || out == nullptr || max == 0 || n == nullptr)
+    if (out == nullptr || max == 0 || n == nullptr)
         return EXECQ_EINVAL;
+    const execq_status ours = check(core_of(cq));
+    if (ours != EXECQ_OK)
+        return ours;
     return guarded([&] { return core_of(cq)->drain(out, max, n); });
 }
 
 execq_status execq_cq_wait(execq_cq *cq, int64_t timeout_ns)
 {
-    return cq != nullptr ? guarded([&] { return core_of(cq)->wait(Deadline::after(timeout_ns)); }) : EXECQ_EINVAL;
+    const execq_status ours = check(core_of(cq));
+    return ours == EXECQ_OK ? guarded([&] { return core_of(cq)->wait(Deadline::after(timeout_ns)); }) : ours;
 }
 
 execq_status execq_cq_close(execq_cq *cq, execq_drop_fn drop_tag)
 {
-    return cq != nullptr ? guarded([&] { return core_of(cq)->close(drop_tag); }) : EXECQ_EINVAL;
+    const execq_status ours = check(core_of(cq));
+    return ours == EXECQ_OK ? guarded([&] { return core_of(cq)->close(drop_tag); }) : ours;
 }
 
 void execq_cq_retain(execq_cq *cq)

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <new>
 
+#include "base/process.h"
 #include "base/unwind.h"
 #include "execq/status.h"
 
@@ -25,6 +26,31 @@ execq_status guarded(const Body& body)
             throw;
         return EXECQ_EAGAIN;
     }
+}
+
+// Of cores that a call is given besides, where it is: EXECQ_EFORKED if one of them is another process's, else EXECQ_OK.
+template <class... Cores>
+execq_status check_optional(const Cores*... cores)
+{
+    if (!Process::forked()) [[likely]]
+        return EXECQ_OK;
+    return ((cores != nullptr && cores->inherited()) || ...) ? EXECQ_EFORKED : EXECQ_OK;
+}
+
+// Of those that a call needs.
+template <class... Cores>
+execq_status check(const Cores*... cores)
+{
+    return ((cores == nullptr) || ...) ? EXECQ_EINVAL : check_optional(cores...);
+}
+
+// Of a future that is only looked at: one that is done may be another process's.
+template <class Future>
+execq_status check_readable(const Future* future)
+{
+    if (future == nullptr)
+        return EXECQ_EINVAL;
+    return !Process::forked() || future->done() ? EXECQ_OK : check(future);
 }
 
 // A struct of an unknown version, from the caller, as this version's; the rules stand in execq.h. First: the size that

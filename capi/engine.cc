@@ -54,29 +54,27 @@ execq_status execq_executor_from_vtable(const execq_engine_vtable *vtable, void 
 
 execq_status execq_engine_task_run(execq_engine_task *task)
 {
-    if (task == nullptr)
-        return EXECQ_EINVAL;
-    return guarded([&] { return core_of(task)->run(); });
+    const execq_status ours = check(core_of(task));
+    return ours == EXECQ_OK ? guarded([&] { return core_of(task)->run(); }) : ours;
 }
 
 execq_status execq_engine_task_begin(execq_engine_task *task)
 {
-    if (task == nullptr)
-        return EXECQ_EINVAL;
-    return guarded([&] { return core_of(task)->begin(); });
+    const execq_status ours = check(core_of(task));
+    return ours == EXECQ_OK ? guarded([&] { return core_of(task)->begin(); }) : ours;
 }
 
 execq_status execq_engine_task_resolve(execq_engine_task *task, void *value)
 {
-    if (task == nullptr)
-        return EXECQ_EINVAL;
-    return guarded([&] { return core_of(task)->end(0, value, nullptr); });
+    const execq_status ours = check(core_of(task));
+    return ours == EXECQ_OK ? guarded([&] { return core_of(task)->end(0, value, nullptr); }) : ours;
 }
 
 execq_status execq_engine_task_reject(execq_engine_task *task, int32_t code, const char *message)
 {
-    if (task == nullptr || code == 0)
-        return EXECQ_EINVAL;
+    const execq_status ours = code != 0 ? check(core_of(task)) : EXECQ_EINVAL;
+    if (ours != EXECQ_OK)
+        return ours;
     return guarded([&]() -> execq_status {
         // Made before the claim: where memory is out, the task is as it was.
         Error *error = message != nullptr ? Error::make(code, message) : nullptr;
@@ -91,22 +89,23 @@ execq_status execq_engine_task_reject(execq_engine_task *task, int32_t code, con
 
 execq_status execq_engine_task_cancel(execq_engine_task *task)
 {
-    if (task == nullptr)
-        return EXECQ_EINVAL;
-    return guarded([&] { return core_of(task)->cancel(); });
+    const execq_status ours = check(core_of(task));
+    return ours == EXECQ_OK ? guarded([&] { return core_of(task)->cancel(); }) : ours;
 }
 
 int32_t execq_engine_task_cancel_requested(execq_engine_task *task)
 {
-    if (task == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = check(core_of(task));
+    if (ours != EXECQ_OK)
+        return ours;
     return core_of(task)->cancel_requested() ? 1 : 0;
 }
 
 execq_status execq_engine_task_info_get(execq_engine_task *task, execq_engine_task_info *out)
 {
-    if (task == nullptr || out == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = out != nullptr ? check(core_of(task)) : EXECQ_EINVAL;
+    if (ours != EXECQ_OK)
+        return ours;
     execq_engine_task_info read;
     execq_status status = read_options(out, 0, read);
     if (status == EXECQ_OK)

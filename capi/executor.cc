@@ -170,8 +170,9 @@ void execq_executor_release(execq_executor *executor)
 
 execq_status execq_executor_close(execq_executor *executor, int32_t mode)
 {
-    if (executor == nullptr || (mode != EXECQ_DRAIN && mode != EXECQ_CANCEL))
-        return EXECQ_EINVAL;
+    const execq_status ours = mode == EXECQ_DRAIN || mode == EXECQ_CANCEL ? check(core_of(executor)) : EXECQ_EINVAL;
+    if (ours != EXECQ_OK)
+        return ours;
     return guarded([&]() -> execq_status {
         core_of(executor)->close(mode);
         return EXECQ_OK;
@@ -180,8 +181,9 @@ execq_status execq_executor_close(execq_executor *executor, int32_t mode)
 
 execq_status execq_executor_join(execq_executor *executor, int64_t timeout_ns, execq_shutdown_report *report)
 {
-    if (executor == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = check(core_of(executor));
+    if (ours != EXECQ_OK)
+        return ours;
     execq_shutdown_report read;
     const execq_status status = read_options<offsetof(execq_shutdown_report, left_loops)>(report, 0, read);
     if (status != EXECQ_OK)
@@ -223,6 +225,9 @@ execq_status configure(const execq_conf *conf)
     if ((clear_executor && read.executor != nullptr) || (clear_loop && read.main_loop != nullptr) ||
         !one_answer(read) || read.exit_policy < 0 || read.exit_policy > EXECQ_EXIT_ABANDON || read.reserved != 0)
         return EXECQ_EINVAL;
+    const execq_status ours = check_optional(core_of(read.executor), core_of(read.main_loop));
+    if (ours != EXECQ_OK)
+        return ours;
     UnobservedHook *hook = nullptr;
     if (read.on_unobserved != nullptr) {
         hook = make_unobserved_hook(read.on_unobserved, read.unobserved_env, read.unobserved_drop);

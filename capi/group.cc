@@ -50,7 +50,8 @@ execq_status execq_group_new(const execq_group_options *options, execq_group **o
         return status;
     if (out == nullptr || read.reserved != 0 || (read.executor != nullptr && read.max_in_flight == 0))
         return EXECQ_EINVAL;
-    return guarded([&] { return make_group(read, out); });
+    const execq_status ours = check_optional(core_of(read.parent), core_of(read.executor));
+    return ours == EXECQ_OK ? guarded([&] { return make_group(read, out); }) : ours;
 }
 
 void execq_group_retain(execq_group *group)
@@ -69,9 +70,11 @@ execq_status execq_group_submit(execq_group *group, execq_executor *executor, co
                                 execq_fn fn, void *env, execq_future **out)
 {
     TaskSpec spec;
-    execq_status status = read_task(options, fn, env, spec);
+    execq_status status = read_task(core_of(executor), options, fn, env, spec);
     if (status == EXECQ_OK)
-        status = group != nullptr ? enter_group(spec, *core_of(group)) : EXECQ_EINVAL;
+        status = check(core_of(group));
+    if (status == EXECQ_OK)
+        status = enter_group(spec, *core_of(group));
     if (status != EXECQ_OK)
         return reject(status, drop_of(options), env);
     return guarded([&] { return submit(core_of(executor), spec, out); });
@@ -79,22 +82,25 @@ execq_status execq_group_submit(execq_group *group, execq_executor *executor, co
 
 execq_status execq_group_cancel(execq_group *group)
 {
-    return group != nullptr ? guarded([&] { return core_of(group)->cancel(EXECQ_REASON_GROUP); }) : EXECQ_EINVAL;
+    const execq_status ours = check(core_of(group));
+    return ours == EXECQ_OK ? guarded([&] { return core_of(group)->cancel(EXECQ_REASON_GROUP); }) : ours;
 }
 
 execq_status execq_group_join(execq_group *group, int64_t timeout_ns)
 {
-    if (group == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = check(core_of(group));
+    if (ours != EXECQ_OK)
+        return ours;
     return guarded([&] { return core_of(group)->join(Deadline::after(timeout_ns)); });
 }
 
 const execq_error *execq_group_error(execq_group *group)
 {
-    return group != nullptr ? handle_of(core_of(group)->error()) : nullptr;
+    return check(core_of(group)) == EXECQ_OK ? handle_of(core_of(group)->error()) : nullptr;
 }
 
 int32_t execq_group_cancel_reason(execq_group *group)
 {
-    return group != nullptr ? core_of(group)->cancel_reason() : EXECQ_EINVAL;
+    const execq_status ours = check(core_of(group));
+    return ours == EXECQ_OK ? core_of(group)->cancel_reason() : ours;
 }

@@ -87,17 +87,20 @@ execq_status execq_loop_attach_uv(struct uv_loop_s *loop, const execq_uv_table *
 
 execq_status execq_loop_detach(execq_loop *loop)
 {
-    return loop != nullptr ? guarded([&] { return core_of(loop)->detach(); }) : EXECQ_EINVAL;
+    const execq_status ours = check(core_of(loop));
+    return ours == EXECQ_OK ? guarded([&] { return core_of(loop)->detach(); }) : ours;
 }
 
 execq_status execq_loop_hold(execq_loop *loop)
 {
-    return loop != nullptr ? guarded([&] { return core_of(loop)->hold(); }) : EXECQ_EINVAL;
+    const execq_status ours = check(core_of(loop));
+    return ours == EXECQ_OK ? guarded([&] { return core_of(loop)->hold(); }) : ours;
 }
 
 execq_status execq_loop_unhold(execq_loop *loop)
 {
-    return loop != nullptr ? guarded([&] { return core_of(loop)->unhold(); }) : EXECQ_EINVAL;
+    const execq_status ours = check(core_of(loop));
+    return ours == EXECQ_OK ? guarded([&] { return core_of(loop)->unhold(); }) : ours;
 }
 
 execq_status execq_loop_submit(execq_loop *loop, const execq_task_options *options, execq_fn fn, void *env,
@@ -106,8 +109,8 @@ execq_status execq_loop_submit(execq_loop *loop, const execq_task_options *optio
     TaskSpec spec;
     execq_status status = read_task_options(options, env, spec);
     spec.fn = fn;
-    if (status == EXECQ_OK && (loop == nullptr || fn == nullptr))
-        status = EXECQ_EINVAL;
+    if (status == EXECQ_OK)
+        status = fn != nullptr ? check(core_of(loop)) : EXECQ_EINVAL;
     if (status == EXECQ_OK && !fits_loops(spec))
         status = EXECQ_ENOTSUP;
     if (status != EXECQ_OK)
@@ -120,8 +123,8 @@ execq_status execq_loop_submit_async(execq_loop *loop, const execq_task_options 
 {
     TaskSpec spec;
     execq_status status = read_task_options(options, env, spec);
-    if (status == EXECQ_OK && (loop == nullptr || start == nullptr))
-        status = EXECQ_EINVAL;
+    if (status == EXECQ_OK)
+        status = start != nullptr ? check(core_of(loop)) : EXECQ_EINVAL;
     if (status == EXECQ_OK && !fits_loops(spec))
         status = EXECQ_ENOTSUP;
     if (status != EXECQ_OK)
@@ -132,8 +135,9 @@ execq_status execq_loop_submit_async(execq_loop *loop, const execq_task_options 
 execq_status execq_loop_call(execq_loop *loop, execq_fn fn, void *env, int64_t timeout_ns, void **result)
 {
     call_failure.set(nullptr);
-    if (loop == nullptr || fn == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = fn != nullptr ? check(core_of(loop)) : EXECQ_EINVAL;
+    if (ours != EXECQ_OK)
+        return ours;
     return guarded([&] {
         Error *failure = nullptr;
         const execq_status status =

@@ -31,15 +31,17 @@ execq_status execq_promise_new(const execq_promise_options *options, execq_promi
 
 execq_status execq_promise_resolve(execq_promise *promise, void *value)
 {
-    if (promise == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = check(core_of(promise));
+    if (ours != EXECQ_OK)
+        return ours;
     return guarded([&]() -> execq_status { return core_of(promise)->resolve(value) ? EXECQ_OK : EXECQ_EALREADY; });
 }
 
 execq_status execq_promise_reject(execq_promise *promise, int32_t code, const char *message)
 {
-    if (promise == nullptr || code == 0)
-        return EXECQ_EINVAL;
+    const execq_status ours = code != 0 ? check(core_of(promise)) : EXECQ_EINVAL;
+    if (ours != EXECQ_OK)
+        return ours;
     Node &node = *core_of(promise);
     return guarded([&]() -> execq_status {
         // Made before the claim: where memory is out, the promise stays open.
@@ -52,8 +54,9 @@ execq_status execq_promise_reject(execq_promise *promise, int32_t code, const ch
 
 execq_status execq_promise_reject_error(execq_promise *promise, const execq_error *error)
 {
-    if (promise == nullptr || error == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = error != nullptr ? check(core_of(promise)) : EXECQ_EINVAL;
+    if (ours != EXECQ_OK)
+        return ours;
     return guarded([&]() -> execq_status {
         core_of(error)->retain();
         return core_of(promise)->reject(core_of(error)->code(), core_of(error)) ? EXECQ_OK : EXECQ_EALREADY;
@@ -62,16 +65,18 @@ execq_status execq_promise_reject_error(execq_promise *promise, const execq_erro
 
 int32_t execq_promise_cancel_requested(execq_promise *promise)
 {
-    if (promise == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = check(core_of(promise));
+    if (ours != EXECQ_OK)
+        return ours;
     return core_of(promise)->cancel_requested() ? 1 : 0;
 }
 
 execq_status execq_promise_on_cancel(execq_promise *promise, execq_cancel_fn fn, void *env, execq_drop_fn drop)
 {
     return guarded([&]() -> execq_status {
-        const execq_status status =
-            promise != nullptr && fn != nullptr ? core_of(promise)->hook_cancel(fn, env, drop) : EXECQ_EINVAL;
+        execq_status status = fn != nullptr ? check(core_of(promise)) : EXECQ_EINVAL;
+        if (status == EXECQ_OK)
+            status = core_of(promise)->hook_cancel(fn, env, drop);
         if (status != EXECQ_OK) {
             const CallbackScope scope;
             call_drop(drop, env);

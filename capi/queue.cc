@@ -40,7 +40,8 @@ execq_status execq_queue_new(execq_executor *executor, const execq_queue_options
                          read.capacity,
                          read.key_max_in_flight,
                          (read.flags & EXECQ_QUEUE_PAUSED) != 0};
-    return guarded([&] { return make_queue(executor, spec, out); });
+    const execq_status ours = check_optional(core_of(executor));
+    return ours == EXECQ_OK ? guarded([&] { return make_queue(executor, spec, out); }) : ours;
 }
 
 void execq_queue_retain(execq_queue *queue)
@@ -57,25 +58,29 @@ void execq_queue_release(execq_queue *queue)
 
 execq_status execq_queue_pause(execq_queue *queue)
 {
-    return queue != nullptr ? guarded([&] { return core_of(queue)->pause(); }) : EXECQ_EINVAL;
+    const execq_status ours = check(core_of(queue));
+    return ours == EXECQ_OK ? guarded([&] { return core_of(queue)->pause(); }) : ours;
 }
 
 execq_status execq_queue_resume(execq_queue *queue)
 {
-    return queue != nullptr ? guarded([&] { return core_of(queue)->resume(); }) : EXECQ_EINVAL;
+    const execq_status ours = check(core_of(queue));
+    return ours == EXECQ_OK ? guarded([&] { return core_of(queue)->resume(); }) : ours;
 }
 
 execq_status execq_queue_set_key(execq_queue *queue, uint64_t key, uint32_t weight, uint32_t max_in_flight)
 {
-    if (queue == nullptr || weight == 0 || weight > EXECQ_MAX_WEIGHT)
+    if (weight == 0 || weight > EXECQ_MAX_WEIGHT)
         return EXECQ_EINVAL;
-    return guarded([&] { return core_of(queue)->configure(key, weight, max_in_flight); });
+    const execq_status ours = check(core_of(queue));
+    return ours == EXECQ_OK ? guarded([&] { return core_of(queue)->configure(key, weight, max_in_flight); }) : ours;
 }
 
 execq_status execq_queue_counts(execq_queue *queue, uint64_t *waiting, uint64_t *running)
 {
-    if (queue == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = check(core_of(queue));
+    if (ours != EXECQ_OK)
+        return ours;
     return guarded([&]() -> execq_status {
         const Queue::Counts counts = core_of(queue)->counts();
         if (waiting != nullptr)
@@ -88,8 +93,11 @@ execq_status execq_queue_counts(execq_queue *queue, uint64_t *waiting, uint64_t 
 
 execq_status execq_queue_close(execq_queue *queue, int32_t how, execq_future **closed)
 {
-    if (queue == nullptr || (how != EXECQ_DRAIN && how != EXECQ_CANCEL))
+    if (how != EXECQ_DRAIN && how != EXECQ_CANCEL)
         return EXECQ_EINVAL;
+    const execq_status ours = check(core_of(queue));
+    if (ours != EXECQ_OK)
+        return ours;
     return guarded([&]() -> execq_status {
         Node &future = core_of(queue)->closed();
         if (closed != nullptr) {

@@ -24,8 +24,9 @@ bool fits_entry(std::uint32_t size)
 
 execq_status execq_executor_stats(execq_executor *executor, execq_stats *out)
 {
-    if (executor == nullptr || out == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = out != nullptr ? check(core_of(executor)) : EXECQ_EINVAL;
+    if (ours != EXECQ_OK)
+        return ours;
     execq_stats stats;
     const execq_status status = read_options(out, 0, stats);
     if (status != EXECQ_OK)

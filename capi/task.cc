@@ -33,7 +33,7 @@ execq_status execq_submit_with(execq_executor *executor, const execq_task_option
                                execq_future **out)
 {
     TaskSpec spec;
-    const execq_status status = read_task(options, fn, env, spec);
+    const execq_status status = read_task(core_of(executor), options, fn, env, spec);
     if (status != EXECQ_OK)
         return reject(status, drop_of(options), env);
     return guarded([&] { return submit(core_of(executor), spec, out); });
@@ -43,13 +43,14 @@ execq_status execq_submit_to_loop(execq_executor *executor, const execq_task_opt
                                   execq_loop *loop, execq_done_fn done, void *done_env, execq_drop_fn done_drop)
 {
     if (executor != nullptr && options == nullptr && fn != nullptr && loop != nullptr && done != nullptr &&
-        done_drop == nullptr && core_of(executor)->direct() && nothing_to_capture()) [[likely]]
+        done_drop == nullptr && core_of(executor)->direct() && !core_of(loop)->inherited() && nothing_to_capture())
+        [[likely]]
         return guarded(
             [=] { return submit_plain_to_loop(*core_of(executor), fn, env, *core_of(loop), done, done_env); });
     TaskSpec spec;
-    execq_status status = read_task(options, fn, env, spec);
-    if (status == EXECQ_OK && (loop == nullptr || done == nullptr))
-        status = EXECQ_EINVAL;
+    execq_status status = read_task(core_of(executor), options, fn, env, spec);
+    if (status == EXECQ_OK)
+        status = done != nullptr ? check(core_of(loop)) : EXECQ_EINVAL;
     if (status != EXECQ_OK) {
         reject(status, drop_of(options), env);
         return reject(status, done_drop, done_env);
@@ -62,9 +63,9 @@ execq_status execq_submit_to_cq(execq_executor *executor, const execq_task_optio
                                 execq_cq *cq, void *tag)
 {
     TaskSpec spec;
-    execq_status status = read_task(options, fn, env, spec);
-    if (status == EXECQ_OK && cq == nullptr)
-        status = EXECQ_EINVAL;
+    execq_status status = read_task(core_of(executor), options, fn, env, spec);
+    if (status == EXECQ_OK)
+        status = check(core_of(cq));
     if (status != EXECQ_OK)
         return reject(status, drop_of(options), env);
     const Completion completion{nullptr, tag, nullptr, core_of(cq)};
@@ -76,7 +77,7 @@ execq_status execq_submit_many(execq_executor *executor, const execq_task_option
 {
     TaskSpec spec;
     // The copy of an env is checked per task: a null env with a size has nothing to copy.
-    execq_status status = read_task(options, fn, &spec, spec);
+    execq_status status = read_task(core_of(executor), options, fn, &spec, spec);
     for (size_t i = 0; i < n && status == EXECQ_OK && spec.env_size != 0; ++i) {
         if (envs == nullptr || envs[i] == nullptr)
             status = EXECQ_EINVAL;
@@ -93,7 +94,7 @@ execq_status execq_submit_async(execq_executor *executor, const execq_task_optio
 {
     TaskSpec spec;
     const char *uv_identity = nullptr;
-    execq_status status = read_task_options(options, env, spec, &uv_identity);
+    execq_status status = read_task_for(core_of(executor), options, env, spec, &uv_identity);
     if (status == EXECQ_OK && start == nullptr)
         status = EXECQ_EINVAL;
     if (status == EXECQ_OK && spec.interrupt)

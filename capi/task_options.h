@@ -80,6 +80,10 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
         return EXECQ_EINVAL;
     if (read.key != 0 && read.queue == nullptr)
         return EXECQ_EINVAL;
+    const execq_status ours = check_optional(core_of(read.queue), core_of(read.group), core_of(read.cancel_source),
+                                             read.context != nullptr ? core_of(read.context) : nullptr);
+    if (ours != EXECQ_OK)
+        return ours;
     spec.drop = read.drop;
     spec.drop_result = read.drop_result;
     spec.name = read.name;
@@ -103,9 +107,18 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
     return EXECQ_OK;
 }
 
-inline execq_status read_task(const execq_task_options* options, execq_fn fn, void* env, TaskSpec& spec)
+// The same for a task of that executor (may be null).
+inline execq_status read_task_for(const Executor* executor, const execq_task_options* options, void* env,
+                                  TaskSpec& spec, const char** uv_identity = nullptr)
 {
-    const execq_status status = read_task_options(options, env, spec);
+    const execq_status status = read_task_options(options, env, spec, uv_identity);
+    return status == EXECQ_OK ? check_optional(executor) : status;
+}
+
+inline execq_status read_task(const Executor* executor, const execq_task_options* options, execq_fn fn, void* env,
+                              TaskSpec& spec)
+{
+    const execq_status status = read_task_for(executor, options, env, spec);
     spec.fn = fn;
     if (status != EXECQ_OK)
         return status;

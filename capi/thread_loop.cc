@@ -30,7 +30,8 @@ execq_status execq_thread_loop_close(void)
 
 execq_status execq_run_until(execq_future *future, int64_t timeout_ns)
 {
-    if (future == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = check_readable(core_of(future));
+    if (ours != EXECQ_OK)
+        return ours;
     return guarded([&] { return run_until(*core_of(future), Deadline::after(timeout_ns)); });
 }

@@ -31,7 +31,7 @@ execq_status execq_submit_periodic(execq_executor *executor, const execq_task_op
                                    int32_t mode, execq_fn fn, void *env, execq_future **out)
 {
     TaskSpec spec;
-    execq_status status = read_task(options, fn, env, spec);
+    execq_status status = read_task(core_of(executor), options, fn, env, spec);
     if (status == EXECQ_OK && (period_ns <= 0 || (mode != EXECQ_FIXED_RATE && mode != EXECQ_FIXED_DELAY)))
         status = EXECQ_EINVAL;
     if (status == EXECQ_OK && spec.turnstile != nullptr)

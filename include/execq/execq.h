@@ -23,6 +23,17 @@
  *    callback is reported on stderr and dropped. A task's body on a worker may call pthread_exit: it fails with EXECQ_EEXITED,
  *    as do the tasks that it is nested in, and its thread is replaced. pthread_exit in any other callback, and longjmp
  *    out of any, is undefined.
+ *  - After fork(), handles that were made before it are the parent's. In the child every function that returns a status
+ *    (or an int32_t that may be one) answers EXECQ_EFORKED for them, before it looks at anything else but whether its
+ *    arguments are valid; retain and release do nothing, free nothing and run no drop; descriptors are never read. What
+ *    was done stays readable: the state, result, error and cancel reason of a future that was done, also by a wait that
+ *    returns at once, and errors. The child may make everything anew, by its only thread, whatever that was in the
+ *    parent: no context is active, it has no loop of its own, and no body or callback is around it. execq_init_conf
+ *    starts afresh as to executor and main loop, so NULL stands for a new default; the answer to failures that nobody
+ *    consumed, and context providers, stay. The parent is not affected. Since: 0.5.
+ *  - A child that was forked inside a body or callback does not go back into the library: it may do as it likes in there,
+ *    but where that function returns, throws or calls pthread_exit, the child ends, as by _exit(0). execq_context_run
+ *    alone returns in the child, too.
  *  - Writes made before a submission are visible to the task; writes made by the task are visible to whoever sees it
  *    done. */
 #ifndef EXECQ_EXECQ_H

@@ -7,6 +7,11 @@ namespace execq::core {
 
 thread_local ThreadWaits::Holder ThreadWaits::holder_;
 
+const InChild ThreadWaits::in_child_([](void*) {
+    mine_ = nullptr;
+    driving_ = nullptr;
+});
+
 ThreadWaits::Holder::~Holder()
 {
     if (ThreadWaits* record = std::exchange(mine_, nullptr))

@@ -9,6 +9,8 @@
 #include <cstdint>
 #include <utility>
 
+#include "base/process.h"
+
 namespace execq::core {
 
 class ThreadWaits {
@@ -81,6 +83,7 @@ private:
     static inline thread_local constinit ThreadWaits* mine_ = nullptr;
     static inline thread_local constinit const void* driving_ = nullptr;  // the loop of the innermost Drive
     static thread_local Holder holder_;
+    static const InChild in_child_;
 
     // Written by its own thread, read by others.
     std::atomic<std::uint32_t> waits_{0};

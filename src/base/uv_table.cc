@@ -95,6 +95,9 @@ const execq_uv_table& own_uv_table()
     return table;
 }
 
+// While the library is loaded: a child of fork() could not wait for another thread to do it.
+[[maybe_unused]] static const execq_uv_table& made_when_loaded = own_uv_table();
+
 execq_status check_uv_table(const execq_uv_table& table)
 {
     const bool complete = table.identity != nullptr && table.loop_size != 0 && table.async_size != 0 &&

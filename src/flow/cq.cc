@@ -30,7 +30,7 @@ Cq::~Cq() { ::close(fd_); }
 
 void Cq::release()
 {
-    if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
+    if (inherited() || handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
         return;
     close(nullptr);
     end_use();

@@ -151,7 +151,7 @@ void Group::drop_use(Group* group)
 
 void Group::release()
 {
-    if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
+    if (inherited() || handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
         return;
     Rest rest;
     {

@@ -28,9 +28,11 @@ struct AttachedPorts {
 
 AttachedPorts& attached_ports()
 {
-    static Immortal<AttachedPorts> ports;
+    static PerProcess<AttachedPorts> ports;
     return *ports;
 }
+
+[[maybe_unused]] AttachedPorts& made_when_loaded = attached_ports();
 
 void free_handle(void* async) { std::free(static_cast<char*>(async) - prefix); }
 
@@ -122,7 +124,7 @@ void LoopPort::on_close(uv_handle_s* handle) { free_handle(handle); }
 
 void LoopPort::release()
 {
-    if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
+    if (inherited() || handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
         return;
     abandoned_.store(true, std::memory_order_relaxed);  // published by the wake
     if (attached()) {
@@ -349,7 +351,12 @@ void LoopPort::note_thread()
         before->release();
 }
 
-void LoopPort::on_wake(uv_async_s* async) { port_of(async)->work(); }
+void LoopPort::on_wake(uv_async_s* async)
+{
+    LoopPort& port = *port_of(async);
+    if (!port.inherited()) [[likely]]  // else a child runs its copy of the loop
+        port.work();
+}
 
 void LoopPort::work()
 {

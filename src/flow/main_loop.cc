@@ -16,9 +16,11 @@ struct MainLoop {
 
 MainLoop& configured()
 {
-    static Immortal<MainLoop> instance;
+    static PerProcess<MainLoop> instance;
     return *instance;
 }
+
+[[maybe_unused]] MainLoop& made_when_loaded = configured();
 
 }  // namespace
 

@@ -54,7 +54,7 @@ Queue::~Queue()
 
 void Queue::release()
 {
-    if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
+    if (inherited() || handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
         return;
     close(EXECQ_DRAIN);
     drop_use();

@@ -45,9 +45,11 @@ struct FreeBlocks {
 
 FreeBlocks& free_blocks()
 {
-    static Immortal<FreeBlocks> instance;
+    static PerProcess<FreeBlocks> instance;
     return *instance;
 }
+
+[[maybe_unused]] FreeBlocks& made_when_loaded = free_blocks();
 
 }  // namespace
 

@@ -2,6 +2,7 @@
 
 #include <exception>
 
+#include "base/process.h"
 #include "base/unwind.h"
 #include "sched/executor.h"
 #include "sched/failure.h"
@@ -43,10 +44,13 @@ private:
     }
 
     static inline thread_local constinit const BodyScope* innermost_ = nullptr;
+    static const InChild in_child_;
     Node& node_;
     const Frame* const frame_;  // the worker's when it began
     const BodyScope* const outer_;
 };
+
+const InChild BodyScope::in_child_([](void*) { innermost_ = nullptr; });
 
 bool body_on_top() { return BodyScope::innermost() != nullptr && BodyScope::innermost()->on_top(); }
 
@@ -176,8 +180,10 @@ void run_body(Node& node, Node::Start start, Executor* executor)
         const FailureScope failure(this_thread);
         const ContextScope context(node.context());
         code = context.status();
-        if (code == EXECQ_OK)
+        if (code == EXECQ_OK) {
+            const UserCode user;
             code = node.fn()(node.task_env(), &value);
+        }
         if (code != 0)
             error = FailureScope::take(code);
     } catch (const std::exception& exception) {
@@ -224,6 +230,7 @@ void run_start(Node& node, Port& place, uv_loop_s* loop, std::int32_t worker)
         const FailureScope failure(this_thread);
         const ContextScope context(node.context());
         if (context.status() == EXECQ_OK) {
+            const UserCode user;
             node.start_fn()(promise_of(&node), loop, node.task_env());
         } else {
             node.reject(context.status(), nullptr);

@@ -20,9 +20,11 @@ struct Conf {
 
 Conf& conf()
 {
-    static Immortal<Conf> instance;
+    static PerProcess<Conf> instance;
     return *instance;
 }
+
+[[maybe_unused]] Conf& made_when_loaded = conf();
 
 }  // namespace
 

@@ -19,6 +19,8 @@ execq_status Engine::join(Deadline deadline)
     return EXECQ_OK;
 }
 
+const InChild EngineTurn::in_child_([](void*) { innermost_ = nullptr; });
+
 std::uint32_t EngineTurn::count_of(const Executor& executor)
 {
     std::uint32_t n = 0;

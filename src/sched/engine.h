@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include "base/clock.h"
+#include "base/process.h"
 #include "execq/executor.h"
 #include "execq/stats.h"
 #include "execq/status.h"
@@ -72,6 +73,7 @@ public:
 
 private:
     static inline thread_local constinit const EngineTurn* innermost_ = nullptr;
+    static const InChild in_child_;
     Executor& executor_;
     const EngineTurn* const outer_;
 };

@@ -54,7 +54,7 @@ private:
 
 IdPool& ids()
 {
-    static Immortal<IdPool> pool;
+    static PerProcess<IdPool> pool;
     return *pool;
 }
 
@@ -67,9 +67,12 @@ struct Registry {
 
 Registry& registry()
 {
-    static Immortal<Registry> instance;
+    static PerProcess<Registry> instance;
     return *instance;
 }
+
+[[maybe_unused]] IdPool& ids_made_when_loaded = ids();
+[[maybe_unused]] Registry& registry_made_when_loaded = registry();
 
 void cancel_queued(Item item)
 {
@@ -163,7 +166,7 @@ Executor::Executor(const ExecutorSpec& spec, std::unique_ptr<Engine> engine, std
     if (spec.observers.all != nullptr)
         spec.observers.all->belong_to(name_, serial_);
     observers_ = spec.observers;  // from here on nothing throws
-    direct_ = room_ == nullptr && engine_ == nullptr && observers_.all == nullptr;
+    direct_in_ = room_ == nullptr && engine_ == nullptr && observers_.all == nullptr ? Process::generation() : nowhere;
     if (engine_ != nullptr)
         engine_->executor_ = this;
     const MutexLock lock(registry().mutex);
@@ -207,7 +210,7 @@ std::vector<Executor*> Executor::all()
 
 void Executor::release()
 {
-    if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
+    if (inherited() || handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
         return;
     close(EXECQ_DRAIN);
     drop_use();

@@ -24,6 +24,7 @@
 #include "base/annotations.h"
 #include "base/clock.h"
 #include "base/links.h"
+#include "base/process.h"
 #include "execq/executor.h"
 #include "execq/stats.h"
 #include "sched/block_pool.h"
@@ -71,7 +72,7 @@ struct SpareCounts {
     std::uint64_t refused = 0;      // waits that were answered EXECQ_EDEADLK as no thread could come
 };
 
-class Executor {
+class Executor : public OfProcess {
 public:
     class Relief;
 
@@ -183,7 +184,8 @@ public:
     bool bounded() const { return room_ != nullptr; }
     // Whether the short ways are open: nobody but a worker has to see a task that is nothing but a body. Else all submissions
     // go through flow/submission.h: the seam of what costs nothing where it is not used.
-    bool direct() const { return direct_; }
+    // Nor where the executor is another process's: who finds these closed asks whether it is inherited().
+    bool direct() const { return direct_in_ == Process::generation(); }
     // Who looks at each of its tasks (task/observed.h); null: nobody.
     Observers* observers() const { return observers_.all; }
     // Null: nobody counts.
@@ -495,10 +497,11 @@ private:
     const std::uint32_t cpus_;
     const std::uint32_t shards_;  // a power of two
     const std::unique_ptr<TaskInbox[]> inboxes_;
-    Room* room_ = nullptr;     // one reference; set by the constructor
-    bool direct_ = true;       // set by the constructor
-    MadeObservers observers_;  // one reference; set by the constructor
-    Listed listed_;            // in the list of all, under its mutex
+    Room* room_ = nullptr;  // one reference; set by the constructor
+    static constexpr std::uint32_t nowhere = ~std::uint32_t{0};
+    std::uint32_t direct_in_ = nowhere;  // the generation of processes; set by the constructor
+    MadeObservers observers_;            // one reference; set by the constructor
+    Listed listed_;                      // in the list of all, under its mutex
     const std::unique_ptr<Engine> engine_;
     TaskInbox loop_inbox_;  // asynchronous tasks
     // Tasks of the other classes.

@@ -25,9 +25,11 @@ struct Policy {
 
 Policy& chosen()
 {
-    static Immortal<Policy> instance;
+    static PerProcess<Policy> instance;
     return *instance;
 }
+
+[[maybe_unused]] Policy& made_when_loaded = chosen();
 
 // The process that expects its exit: in a child of it there are no threads to wait for. Written by expect_exit().
 std::atomic<pid_t> expecting{0};

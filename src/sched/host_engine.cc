@@ -28,7 +28,7 @@ EngineTask::EngineTask(HostEngine& engine, Node& node) : engine_(engine), node_(
 
 void EngineTask::release()
 {
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) != 1)
+    if (inherited() || references_.fetch_sub(1, std::memory_order_acq_rel) != 1)
         return;
     if (node_ != nullptr)
         node_->release();
@@ -189,6 +189,7 @@ Membership& HostEngine::member_of(Node& node)
 execq_status HostEngine::submit(EngineTask& task)
 {
     try {
+        const UserCode user;
         return vtable_.submit(engine_, handle_of(&task));
     } catch (const std::exception&) {
         return EXECQ_EEXCEPTION;
@@ -256,7 +257,10 @@ void HostEngine::tell(EngineTask& task)
     if (vtable_.cancel == nullptr)
         return;
     const CallbackScope scope;
-    guarded_call("an engine's cancel", [&] { vtable_.cancel(engine_, handle_of(&task)); });
+    guarded_call("an engine's cancel", [&] {
+        const UserCode user;
+        vtable_.cancel(engine_, handle_of(&task));
+    });
 }
 
 EngineTask* HostEngine::next_to_ask()
@@ -284,7 +288,10 @@ void HostEngine::closed(std::int32_t how) noexcept
     }
     if (vtable_.close != nullptr) {
         const CallbackScope scope;
-        guarded_call("an engine's close", [&] { vtable_.close(engine_, how); });
+        guarded_call("an engine's close", [&] {
+            const UserCode user;
+            vtable_.close(engine_, how);
+        });
     }
     while (EngineTask* task = how == EXECQ_CANCEL ? next_to_ask() : nullptr) {
         (void)core::cancel(*task->node_, EXECQ_REASON_SHUTDOWN);

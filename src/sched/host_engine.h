@@ -18,6 +18,7 @@
 
 #include "base/annotations.h"
 #include "base/links.h"
+#include "base/process.h"
 #include "execq/engine.h"
 #include "sched/engine.h"
 
@@ -26,7 +27,7 @@ namespace execq::core {
 class HostEngine;
 struct CancelCall;
 
-class EngineTask : public Hook {  // Hook: the engine's, under its mutex
+class EngineTask : public Hook, public OfProcess {  // Hook: the engine's, under its mutex
 public:
     EngineTask(HostEngine& engine, Node& node);
 

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "base/annotations.h"
+#include "base/immortal.h"
+#include "base/process.h"
 #include "sched/body.h"
 
 #ifndef sigev_notify_thread_id  // glibc has no name for it everywhere
@@ -40,6 +42,15 @@ bool exchange_action(int signal, const struct sigaction* action, struct sigactio
 {
     return sigaction(signal, action, &before) == 0;
 }
+
+// Held to choose the signal.
+Mutex& choosing()
+{
+    static PerProcess<Mutex> mutex;
+    return *mutex;
+}
+
+[[maybe_unused]] Mutex& made_when_loaded = choosing();
 
 }  // namespace
 
@@ -87,7 +98,10 @@ std::int32_t run_interruptible(void* env, void** result)
     const Node& node = *running_node();
     Interrupter interrupter;
     const execq_status status = interrupter.begin();
-    return status == EXECQ_OK ? node.inner_fn()(env, result) : status;
+    if (status != EXECQ_OK)
+        return status;
+    const UserCode user;
+    return node.inner_fn()(env, result);
 }
 
 }  // namespace
@@ -95,10 +109,9 @@ std::int32_t run_interruptible(void* env, void** result)
 int Interrupter::signal()
 {
     static std::atomic<int> chosen{0};
-    static Mutex mutex;
     if (const int known = chosen.load(std::memory_order_acquire))
         return known;
-    const MutexLock lock(mutex);
+    const MutexLock lock(choosing());
     if (chosen.load(std::memory_order_relaxed) == 0)
         chosen.store(claim_signal(), std::memory_order_release);
     return chosen.load(std::memory_order_relaxed);

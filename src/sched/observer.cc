@@ -6,6 +6,7 @@
 #include <new>
 #include <utility>
 
+#include "base/process.h"
 #include "sched/cpus.h"
 #include "sched/watchdog.h"
 #include "task/callbacks.h"
@@ -97,6 +98,11 @@ namespace {
 thread_local constinit bool inside_hook = false;
 thread_local constinit const Observation* hooked_in = nullptr;
 
+const InChild in_child([](void*) {
+    inside_hook = false;
+    hooked_in = nullptr;
+});
+
 bool submits_in_hook() { return inside_hook && Observation::current() == hooked_in; }
 
 execq_task_event event_of(const Observation& task)
@@ -134,6 +140,7 @@ void call_hook(execq_task_hook hook, const char* where, const execq_task_event& 
         inside_hook = true;
         hooked_in = Observation::current();
         try {
+            const UserCode user;
             hook(&event, env);
         } catch (const std::exception& exception) {
             report_failure(where, exception.what());

@@ -83,9 +83,11 @@ private:
 // So that of two threads that make their loops at the same time neither counts on the other's descriptors.
 Mutex& opening()
 {
-    static Immortal<Mutex> mutex;
+    static PerProcess<Mutex> mutex;
     return *mutex;
 }
+
+[[maybe_unused]] Mutex& made_when_loaded = opening();
 
 // Loops that were left with handles on them: still reachable, so that no leak checker blames us for the user's leak.
 std::atomic<ThreadLoop*> left_loops{nullptr};
@@ -167,6 +169,13 @@ ThreadLoop::Census ThreadLoop::take_census()
 }
 
 // ---- the beginning ----
+
+// The loop of the thread that forked polls descriptors that it shares with the parent: a child makes another one.
+const InChild ThreadLoop::in_child_([](void*) {
+    current_ = nullptr;
+    table_ = nullptr;
+    left_loops.store(nullptr, std::memory_order_relaxed);
+});
 
 execq_status ThreadLoop::open(ThreadLoop** out)
 {

@@ -26,6 +26,7 @@
 #include "base/clock.h"
 #include "base/histogram.h"
 #include "base/mailbox.h"
+#include "base/process.h"
 #include "execq/loop.h"
 #include "execq/status.h"
 #include "task/registration.h"
@@ -155,6 +156,7 @@ private:
 
     static inline thread_local constinit ThreadLoop* current_ = nullptr;
     static inline thread_local constinit const execq_uv_table* table_ = nullptr;
+    static const InChild in_child_;
 
     const execq_uv_table uv_;
     const pid_t process_;  // a child that was forked must not touch it

@@ -5,6 +5,7 @@
 #include <exception>
 #include <unistd.h>
 
+#include "base/process.h"
 #include "base/unwind.h"
 #include "task/callbacks.h"
 #include "task/context.h"
@@ -116,6 +117,7 @@ std::int32_t ThreadPlan::begin(Error*& error) const
     std::int32_t code = 0;
     try {
         const ContextScope context(nullptr);
+        const UserCode user;
         code = init_(env_);
         if (code != 0)
             error = Error::make(code, "a thread's initializer failed");

@@ -32,9 +32,17 @@ Timekeeper::Timekeeper() : wheel_(now_ns()) {}
 
 Timekeeper& Timekeeper::get()
 {
-    static Immortal<Timekeeper> keeper;
+    static PerProcess<Timekeeper> keeper;
     return *keeper;
 }
+
+namespace {
+
+[[maybe_unused]] Timekeeper& made_when_loaded = Timekeeper::get();
+
+}  // namespace
+
+const InChild Timekeeper::in_child_([](void*) { on_its_thread_ = false; });
 
 void Timer::withdraw() { Timekeeper::get().withdraw(*this); }
 

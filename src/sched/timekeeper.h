@@ -23,6 +23,7 @@
 #include "base/annotations.h"
 #include "base/immortal.h"
 #include "base/links.h"
+#include "base/process.h"
 #include "base/timer_wheel.h"
 #include "execq/status.h"
 #include "task/node.h"
@@ -73,6 +74,7 @@ public:
 private:
     static constexpr std::int64_t default_idle_ns = 10'000'000'000;
     static inline thread_local constinit bool on_its_thread_ = false;
+    static const InChild in_child_;
 
     static void* thread_main(void* keeper);
     void work();

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/futex.h"
 #include "base/immortal.h"
+#include "base/process.h"
 #include "task/callbacks.h"
 #include "task/error.h"
 #include "task/unobserved.h"
@@ -35,7 +36,7 @@ class Watchdog {
 public:
     static Watchdog& get()
     {
-        static Immortal<Watchdog> dog;
+        static PerProcess<Watchdog> dog;
         return *dog;
     }
 
@@ -124,6 +125,12 @@ private:
     // Raised by who wants the thread to look, which sleeps on it.
     std::atomic<std::uint32_t> turn_{0};
 };
+
+namespace {
+
+[[maybe_unused]] Watchdog& made_when_loaded = Watchdog::get();
+
+}  // namespace
 
 // ---- the list ----
 
@@ -232,6 +239,7 @@ void call_stuck(execq_stuck_fn fn, const execq_stuck_info& info, void* env)
     };
     const CallbackScope scope;
     try {
+        const UserCode user;
         fn(&info, env);
     } catch (const std::exception& exception) {
         report(exception.what());

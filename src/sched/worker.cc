@@ -5,6 +5,7 @@
 #include <exception>
 #include <utility>
 
+#include "base/process.h"
 #include "base/unwind.h"
 #include "sched/body.h"
 #include "sched/executor.h"
@@ -197,6 +198,7 @@ void Worker::run_plain(execq_fn fn, void* env)
     {
         const Scope scope(*this);
         try {
+            const UserCode user;
             void* value = nullptr;
             code = fn(env, &value);
         } catch (const std::exception& exception) {
@@ -266,7 +268,10 @@ void Worker::run(Node& node, Node::Start start, Reference reference)
                 code = run_apart(node, frame, context, value, error);
             } else {
                 const LeftScope left(*this, frame);
-                code = node.fn()(node.task_env(), &value);
+                {
+                    const UserCode user;
+                    code = node.fn()(node.task_env(), &value);
+                }
                 if (code != 0) [[unlikely]]
                     error = FailureScope::take(code);
             }
@@ -305,8 +310,10 @@ std::int32_t Worker::run_apart(Node& node, const FrameScope& frame, Context* con
     const FailureScope failure(*mine_);
     const ContextScope scope(context, *mine_);
     std::int32_t code = scope.status();
-    if (code == EXECQ_OK) [[likely]]
+    if (code == EXECQ_OK) [[likely]] {
+        const UserCode user;
         code = node.fn()(node.task_env(), &value);
+    }
     if (code != 0)
         error = FailureScope::take(code);
     return code;

@@ -43,7 +43,7 @@ Var* Var::make(execq_drop_fn drop, const char* name)
 
 void Var::release()
 {
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1 && !inherited())
         delete this;
 }
 

@@ -11,11 +11,12 @@
 #include <cstdint>
 #include <utility>
 
+#include "base/process.h"
 #include "execq/context.h"
 
 namespace execq::core {
 
-class Var {
+class Var : public OfProcess {
 public:
     // One reference for the caller; null: no memory.
     static Var* make(execq_drop_fn drop, const char* name);

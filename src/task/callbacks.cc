@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "base/process.h"
 #include "task/context.h"
 #include "task/error.h"
 #include "task/guarded.h"
@@ -18,7 +19,10 @@ void call_under(Context* context, const char* where, const Call& call)
         std::fprintf(stderr,
                      "execq: a %s callback runs without foreign contexts, as one of them could not be entered: %s\n",
                      where, status_text(scope.status()));
-    guarded_call(where, call);
+    guarded_call(where, [&] {
+        const UserCode user;
+        call();
+    });
 }
 
 }  // namespace

@@ -44,9 +44,11 @@ struct alignas(64) Bucket {
 
 std::array<Bucket, 64>& lot()
 {
-    static Immortal<std::array<Bucket, 64>> buckets;
+    static PerProcess<std::array<Bucket, 64>> buckets;
     return *buckets;
 }
+
+[[maybe_unused]] std::array<Bucket, 64>& made_when_loaded = lot();
 
 Bucket& bucket_of(const void* address)
 {
@@ -132,6 +134,8 @@ void await_end(CancelCall& call)
 }
 
 }  // namespace
+
+const InChild InsideCall::in_child_([](void*) { innermost_ = nullptr; });
 
 execq_cancel_token next_cancel_token()
 {

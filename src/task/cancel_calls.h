@@ -10,6 +10,7 @@
 
 #include <cstdint>
 
+#include "base/process.h"
 #include "execq/cancel.h"
 #include "execq/status.h"
 #include "execq/types.h"
@@ -41,6 +42,7 @@ public:
 
 private:
     static inline thread_local constinit const InsideCall* innermost_ = nullptr;
+    static const InChild in_child_;
     const execq_cancel_token token_;
     const InsideCall* const outer_;
 };

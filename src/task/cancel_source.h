@@ -35,7 +35,7 @@ public:
     void retain() { handles_.fetch_add(1, std::memory_order_relaxed); }
     void release()
     {
-        if (handles_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+        if (!inherited() && handles_.fetch_sub(1, std::memory_order_acq_rel) == 1)
             drop_use();
     }
 

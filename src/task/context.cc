@@ -33,15 +33,25 @@ void free_changes(VarChange* change)
 // At the end of a thread; what drops of values set then comes here again.
 void end_thread(void* mine) { forget_changes(*static_cast<ThisThread*>(mine)); }
 
+struct Key {
+    Key() : made(pthread_key_create(&key, end_thread) == 0) {}
+    pthread_key_t key{};
+    const bool made;
+};
+
+const Key& key_of_threads()
+{
+    static const Key key;
+    return key;
+}
+
+// As all that is made once: a child could not wait for another thread to make it.
+[[maybe_unused]] const Key& key_made_when_loaded = key_of_threads();
+
 // A thread that sets variables gives them up when it ends. False: no key, or no memory.
 bool ends_with_thread()
 {
-    struct Key {
-        Key() : made(pthread_key_create(&key, end_thread) == 0) {}
-        pthread_key_t key{};
-        const bool made;
-    };
-    static const Key key;
+    const Key& key = key_of_threads();
     return key.made && (pthread_getspecific(key.key) != nullptr || pthread_setspecific(key.key, &this_thread) == 0);
 }
 
@@ -50,6 +60,8 @@ const BindingMap& map_of(const Context* context)
     static Immortal<BindingMap> empty;
     return context != nullptr ? context->map() : *empty;
 }
+
+[[maybe_unused]] const BindingMap& made_when_loaded = map_of(nullptr);
 
 // The caller takes the reference of what was active, if the thread had one of its own.
 ContextRef put_in_place(ThisThread& mine, ContextRef next)
@@ -91,7 +103,7 @@ Context::~Context() { delete foreign_; }
 
 void Context::release()
 {
-    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+    if (references_.fetch_sub(1, std::memory_order_acq_rel) == 1 && !inherited())
         delete this;
 }
 
@@ -189,6 +201,7 @@ void ContextScope::enter(Context* context)
     outer_entered_ = std::exchange(mine_.entered, context);
     outer_changes_ = std::exchange(mine_.changes, nullptr);
     entered_ = true;
+    entered_in_ = Process::generation();
     Foreign* foreign = context != nullptr ? context->foreign() : nullptr;
     if (foreign == nullptr)
         return;
@@ -198,6 +211,8 @@ void ContextScope::enter(Context* context)
 // Without enter() all that was active outside is the empty context.
 void ContextScope::leave()
 {
+    if (entered_ && entered_in_ != Process::generation())
+        return;  // in a child: what was active outside is the parent's
     Context* entered = entered_ ? mine_.entered : nullptr;
     if (entered != nullptr && entered->foreign() != nullptr && status_ == EXECQ_OK)
         entered->foreign()->leave(foreign_);

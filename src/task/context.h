@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "base/process.h"
 #include "execq/context.h"
 #include "execq/status.h"
 #include "task/binding_map.h"
@@ -21,7 +22,7 @@
 
 namespace execq::core {
 
-class Context {
+class Context : public OfProcess {
 public:
     // One reference for the caller; null: no memory. Takes the foreign part (may be null), where it succeeds.
     static Context* make(std::uint64_t serial, Foreign* foreign = nullptr);
@@ -144,6 +145,7 @@ private:
 
     ThisThread& mine_;
     bool entered_ = false;
+    std::uint32_t entered_in_ = 0;  // the generation of processes
     execq_status status_ = EXECQ_OK;
     // What was active outside.
     Context* outer_ = nullptr;

@@ -12,18 +12,19 @@ namespace execq::core {
 
 namespace {
 
-struct Providers {
-    Mutex mutex;  // held to add one
-    std::array<execq_context_provider, max_providers> tables{};
-};
-
-Providers& providers()
+// Held to add one.
+Mutex& adding()
 {
-    static Immortal<Providers> all;
-    return *all;
+    static PerProcess<Mutex> mutex;
+    return *mutex;
 }
 
-const execq_context_provider& provider(std::uint32_t i) { return providers().tables[i]; }
+[[maybe_unused]] Mutex& made_when_loaded = adding();
+
+// A child goes on with those that were complete.
+constinit std::array<execq_context_provider, max_providers> tables{};
+
+const execq_context_provider& provider(std::uint32_t i) { return tables[i]; }
 
 // What a function of a provider's answers, or throws.
 template <class Call>
@@ -42,11 +43,10 @@ execq_status answer(const Call& call)
 
 execq_status add_provider(const execq_context_provider& table)
 {
-    Providers& all = providers();
-    const MutexLock lock(all.mutex);
+    const MutexLock lock(adding());
     const std::uint32_t n = provider_count.load(std::memory_order_relaxed);
     for (std::uint32_t i = 0; i < n; ++i) {
-        if (all.tables[i].capture == table.capture && all.tables[i].env == table.env)
+        if (tables[i].capture == table.capture && tables[i].env == table.env)
             return EXECQ_EALREADY;
     }
     if (n == max_providers)
@@ -59,8 +59,8 @@ execq_status add_provider(const execq_context_provider& table)
             return EXECQ_ENOMEM;
         std::memcpy(name, table.name, size);
     }
-    all.tables[n] = table;
-    all.tables[n].name = name;
+    tables[n] = table;
+    tables[n].name = name;
     provider_count.store(n + 1, std::memory_order_release);
     return EXECQ_OK;
 }

@@ -35,6 +35,8 @@ Error* Error::out_of_memory()
     return error;
 }
 
+[[maybe_unused]] static Error* const made_when_loaded = Error::out_of_memory();
+
 Error* Error::of_code(std::int32_t code)
 {
     Error* error = make(code, status_text(code));
@@ -50,7 +52,8 @@ void Error::retain()
 // True for the last one.
 bool Error::drop_reference()
 {
-    return references_.load(std::memory_order_relaxed) != 0 && references_.fetch_sub(1, std::memory_order_acq_rel) == 1;
+    return references_.load(std::memory_order_relaxed) != 0 &&
+           references_.fetch_sub(1, std::memory_order_acq_rel) == 1 && !inherited();
 }
 
 void Error::release()

@@ -8,12 +8,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/process.h"
 #include "execq/error.h"
 #include "execq/status.h"
 
 namespace execq::core {
 
-class Error {
+class Error : public OfProcess {
 public:
     // What the maker attaches for itself. The drop (may be null) runs once, at the last release.
     struct Payload {

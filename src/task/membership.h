@@ -9,6 +9,7 @@
 #include <cstdint>
 
 #include "base/links.h"
+#include "base/process.h"
 #include "execq/status.h"
 
 namespace execq::core {
@@ -17,7 +18,7 @@ class Node;
 struct Membership;
 
 // What tasks belong to. Each admission ends in exactly one way: dismissed or ended.
-class TaskScope {
+class TaskScope : public OfProcess {
 public:
     TaskScope(const TaskScope&) = delete;
     TaskScope& operator=(const TaskScope&) = delete;

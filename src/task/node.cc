@@ -113,6 +113,8 @@ Node* Node::make_sleep(const ContextRef& context)
     return make_behind(word, spec, 0, 0);
 }
 
+bool Node::made_before_fork() const { return extended() ? extension().inherited() : node_pool::inherited(this); }
+
 void Node::free_extended()
 {
     if (Observation* observed = extension().observation)

@@ -37,6 +37,7 @@
 #include <cstdlib>
 #include <new>
 
+#include "base/process.h"
 #include "execq/future.h"
 #include "execq/promise.h"
 #include "execq/task.h"
@@ -130,6 +131,8 @@ public:
     // ---- looking (any thread) ----
     Phase phase() const { return phase_of(state_.load(std::memory_order_acquire)); }
     bool done() const { return is_done(phase()); }
+    // Another process's: it may only be looked at, once it is done.
+    bool inherited() const { return Process::forked() && made_before_fork(); }
     bool cancel_requested() const { return (state_.load(std::memory_order_acquire) & cancel_flag) != 0; }
     std::int32_t cancel_reason() const;
     std::uint16_t executor_id() const
@@ -336,7 +339,7 @@ public:
 
 private:
     // Everything that most tasks do not need; behind the node, in the same allocation, where extended_flag is set.
-    struct Extension {
+    struct Extension : OfProcess {
         execq_drop_fn drop = nullptr;
         execq_drop_fn drop_result = nullptr;
         const char* name = "";
@@ -407,6 +410,7 @@ private:
     static Node* make_extended(std::uint64_t word, const TaskSpec& spec);
     // The body and what follows the Extension are the caller's to set.
     static Node* make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t body, std::size_t part_size);
+    bool made_before_fork() const;
     void call_extension_drop();
     bool end_extended_run(std::int32_t code, void* value);
     static Phase phase_of(std::uint64_t word) { return static_cast<Phase>(word & phase_mask); }
@@ -497,6 +501,8 @@ private:
     execq_status publish(HeapRegistration& record);
     void destroy()
     {
+        if (inherited()) [[unlikely]]
+            return;
         const std::uint64_t word = state_.load(std::memory_order_relaxed);
         if ((word & extended_flag) != 0 || phase_of(word) == Phase::failed) [[unlikely]]
             destroy_chain();

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <bit>
+#include <memory>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <utility>
@@ -40,7 +41,7 @@ private:
 // The first line of a slab. Lines that were never handed out are those from fresh_ on, which are not touched before.
 // Which others are free is noted by groups of 64, in a word of bits that stands in the group's highest free line, where
 // it needs no memory of its own. Whatever the order in which lines came back, they are handed out in ascending order.
-class Slab : public Hook {
+class Slab : public Hook, public OfProcess {
 public:
     Slab() { keepers_.fill(none); }
 
@@ -376,11 +377,25 @@ private:
 
 Depot& depot()
 {
-    static Immortal<Depot> instance;
+    static PerProcess<Depot> instance;
     return *instance;
 }
 
+[[maybe_unused]] Depot& made_when_loaded = depot();
+
 // ---- a thread's cache ----
+
+// The thread that forked is an ordinary one in the child, whatever it was in the parent, and outside of all callbacks; its free
+// lines are the parent's.
+const InChild in_child([](void*) {
+    const std::uint32_t number = this_thread.number;
+    const Cache::Life life = this_thread.cache.life;  // what is to be done at its end is registered still
+    std::destroy_at(&this_thread);
+    new (&this_thread) ThisThread;
+    this_thread.number = number;
+    this_thread.cache.life = life;
+    this_thread.cache.room = life == Cache::Life::registered ? chain_length : 0;
+});
 
 // False: there was nothing in it.
 bool empty_cache()
@@ -403,15 +418,24 @@ void end_cache(void*)
     this_thread.cache.life = Cache::Life::over;
 }
 
+struct Key {
+    Key() : made(pthread_key_create(&key, end_cache) == 0) {}
+    pthread_key_t key{};
+    const bool made;
+};
+
+const Key& key_of_caches()
+{
+    static const Key key;
+    return key;
+}
+
+[[maybe_unused]] const Key& key_made_when_loaded = key_of_caches();
+
 // True if the cache may be used: it will be emptied when the thread ends.
 bool registered()
 {
-    struct Key {
-        Key() : made(pthread_key_create(&key, end_cache) == 0) {}
-        pthread_key_t key{};
-        const bool made;
-    };
-    static const Key key;
+    const Key& key = key_of_caches();
     if (this_thread.cache.life == Cache::Life::unregistered && key.made &&
         pthread_setspecific(key.key, &this_thread.cache) == 0) {
         this_thread.cache.life = Cache::Life::registered;
@@ -476,6 +500,8 @@ void free_slowly(Line* line)
     --this_thread.cache.room;
     line->next = std::exchange(this_thread.cache.lines, line);
 }
+
+bool inherited(const void* memory) { return Slab::of(memory).inherited(); }
 
 bool trim() { return empty_cache() || depot().trim(); }
 

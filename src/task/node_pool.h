@@ -11,7 +11,7 @@
 // that sleeps outside trim().
 //
 // Owner: the process; nothing is destroyed. Threads: any; a line passes between threads through the depot's mutex only.
-// A thread that ends gives its cache back.
+// A thread that ends gives its cache back. A child of fork() begins with a new depot, whose lines are in slabs of its own.
 #pragma once
 
 #include <cstddef>
@@ -84,6 +84,9 @@ inline void free(void* memory)
     line->next = this_thread.cache.lines;
     this_thread.cache.lines = line;
 }
+
+// Whether a line in use comes from before the fork that began this process.
+bool inherited(const void* memory);
 
 // One step of giving memory back: the thread's own cache, a chain, or a slab. False if there is nothing (any more).
 bool trim();

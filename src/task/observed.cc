@@ -1,12 +1,12 @@
 #include "task/observed.h"
 
 #include <algorithm>
-#include <pthread.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <utility>
 
 #include "base/clock.h"
+#include "base/process.h"
 #include "execq/status.h"
 #include "task/node.h"
 
@@ -42,10 +42,18 @@ public:
     }
 
 private:
+    friend class Observation;
     static inline thread_local constinit const Telling* innermost_ = nullptr;
     const Node& node_;
     const Telling* const outer_;
 };
+
+// A forked child's thread is inside of nothing, and has another number.
+const InChild Observation::in_child_([](void*) {
+    Telling::innermost_ = nullptr;
+    current_ = nullptr;
+    thread_id = 0;
+});
 
 template <class Tell>
 void Observation::tell(const Tell& tell)
@@ -129,12 +137,8 @@ void Observation::Run::leave()
 
 std::int64_t current_thread_id()
 {
-    if (thread_id == 0) {
-        // In a child that is forked the thread has another number.
-        static const int registered = pthread_atfork(nullptr, nullptr, [] { thread_id = 0; });
-        static_cast<void>(registered);
+    if (thread_id == 0)
         thread_id = syscall(SYS_gettid);
-    }
     return thread_id;
 }
 

@@ -29,6 +29,7 @@
 #include <utility>
 
 #include "base/links.h"
+#include "base/process.h"
 
 namespace execq::core {
 
@@ -182,6 +183,7 @@ private:
     void tell(const Tell& tell);
 
     static inline thread_local constinit Observation* current_ = nullptr;
+    static const InChild in_child_;
 
     Observers& observers_;
     Node& node_;

@@ -15,6 +15,7 @@
 
 #include "base/atomics.h"
 #include "base/futex.h"
+#include "base/process.h"
 #include "base/thread_waits.h"
 #include "task/callbacks.h"
 #include "task/node.h"
@@ -55,9 +56,12 @@ public:
 
 private:
     static inline thread_local constinit const CancelScope* innermost_ = nullptr;
+    static const InChild in_child_;
     const Node& node_;
     const CancelScope* const outer_;
 };
+
+const InChild CancelScope::in_child_([](void*) { innermost_ = nullptr; });
 
 }  // namespace
 
@@ -134,6 +138,8 @@ private:
 
 void Node::release_promise()
 {
+    if (inherited())
+        return;
     if (promise().references.fetch_sub(1, std::memory_order_acq_rel) != 1)
         return;
     struct Last {

@@ -15,6 +15,7 @@
 
 #include "base/annotations.h"
 #include "base/links.h"
+#include "base/process.h"
 #include "execq/status.h"
 #include "execq/types.h"
 
@@ -53,7 +54,7 @@ struct Completion {
 };
 
 // Where completions go that are not run by the completing thread: a loop port or a completion queue (floor 3).
-class Port {
+class Port : public OfProcess {
 public:
     Port(const Port&) = delete;
     Port& operator=(const Port&) = delete;

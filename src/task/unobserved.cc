@@ -16,7 +16,11 @@
 
 namespace execq::core {
 
-struct UnobservedHook {
+struct UnobservedHook : OfProcess {
+    UnobservedHook(execq_unobserved_fn given, void* given_env, execq_drop_fn given_drop)
+        : fn(given), env(given_env), drop(given_drop)
+    {}
+
     execq_unobserved_fn fn;
     void* env;
     execq_drop_fn drop;
@@ -25,7 +29,7 @@ struct UnobservedHook {
 
     void release()
     {
-        if (references.fetch_sub(1, std::memory_order_acq_rel) != 1)
+        if (references.fetch_sub(1, std::memory_order_acq_rel) != 1 || inherited())
             return;
         const CallbackScope scope;
         call_drop(drop, env);
@@ -57,6 +61,8 @@ Configured& configured()
     static Immortal<Configured> instance;
     return *instance;
 }
+
+[[maybe_unused]] Configured& made_when_loaded = configured();
 
 void Configured::lock() { configured().mutex.lock(); }
 void Configured::unlock() { configured().mutex.unlock(); }
@@ -114,13 +120,15 @@ void print_line(const char* name, const Error& error)
 
 thread_local constinit bool inside_hook = false;
 
+const InChild in_child([](void*) { inside_hook = false; });
+
 }  // namespace
 
 UnobservedHook* make_unobserved_hook(execq_unobserved_fn fn, void* env, execq_drop_fn drop)
 {
     static const int registered = std::atexit(stop_calling);
     static_cast<void>(registered);
-    return new (std::nothrow) UnobservedHook{fn, env, drop};
+    return new (std::nothrow) UnobservedHook(fn, env, drop);
 }
 
 void hook_unobserved(UnobservedHook* hook) { configure(hook, false); }

@@ -28,12 +28,15 @@ struct alignas(64) Bucket {
     HookList<LotTicket> tickets EXECQ_GUARDED_BY(mutex);
 };
 
-Bucket& bucket_of(const void* node)
+std::array<Bucket, 64>& lot()
 {
-    static Immortal<std::array<Bucket, 64>> buckets;
-    std::array<Bucket, 64>& all = *buckets;
-    return all[(reinterpret_cast<std::uintptr_t>(node) >> 6) % all.size()];
+    static PerProcess<std::array<Bucket, 64>> buckets;
+    return *buckets;
 }
+
+[[maybe_unused]] std::array<Bucket, 64>& made_when_loaded = lot();
+
+Bucket& bucket_of(const void* node) { return lot()[(reinterpret_cast<std::uintptr_t>(node) >> 6) % lot().size()]; }
 
 void leave_ticket(LotTicket& ticket)
 {
