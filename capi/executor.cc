@@ -133,14 +133,17 @@ execq_status execq_executor_new(const execq_executor_options *options, execq_exe
 
 execq_status execq_executor_resize(execq_executor *executor, uint32_t min_threads, uint32_t max_threads)
 {
-    if (executor == nullptr || min_threads > EXECQ_MAX_THREADS || max_threads > EXECQ_MAX_THREADS)
+    const execq_status ours = check(core_of(executor));
+    if (ours != EXECQ_OK)
+        return ours;
+    if (min_threads > EXECQ_MAX_THREADS || max_threads > EXECQ_MAX_THREADS)
         return EXECQ_EINVAL;
     return guarded([&]() -> execq_status { return core_of(executor)->resize(min_threads, max_threads); });
 }
 
 int32_t execq_executor_broken(execq_executor *executor)
 {
-    return executor != nullptr ? core_of(executor)->broken() : 0;
+    return check(core_of(executor)) == EXECQ_OK ? core_of(executor)->broken() : 0;
 }
 
 execq_status execq_executor_default(execq_executor **out)

@@ -50,7 +50,7 @@ execq_status execq_group_new(const execq_group_options *options, execq_group **o
         return status;
     if (out == nullptr || read.reserved != 0 || (read.executor != nullptr && read.max_in_flight == 0))
         return EXECQ_EINVAL;
-    const execq_status ours = check_optional(core_of(read.parent), core_of(read.executor));
+    const execq_status ours = check_optional(core_of(read.parent), core_of(read.executor), core_of(read.cancel_source));
     return ours == EXECQ_OK ? guarded([&] { return make_group(read, out); }) : ours;
 }
 

@@ -71,8 +71,11 @@ execq_status dump(execq_executor *one, execq_write_fn write, void *env)
 execq_status execq_executor_latency(execq_executor *executor, int32_t kind, const double *quantiles, size_t n,
                                     int64_t *out, uint64_t *count)
 {
-    if (executor == nullptr || (n != 0 && (quantiles == nullptr || out == nullptr)))
+    if (n != 0 && (quantiles == nullptr || out == nullptr))
         return EXECQ_EINVAL;
+    const execq_status ours = check(core_of(executor));
+    if (ours != EXECQ_OK)
+        return ours;
     if (!std::all_of(quantiles, quantiles + n, [](double share) { return share >= 0 && share <= 1; }))
         return EXECQ_EINVAL;
     HistogramSum sum;
@@ -87,15 +90,17 @@ execq_status execq_executor_latency(execq_executor *executor, int32_t kind, cons
 
 execq_status execq_dump(execq_executor *executor, execq_write_fn write, void *env)
 {
-    if (write == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = write != nullptr ? check_optional(core_of(executor)) : EXECQ_EINVAL;
+    if (ours != EXECQ_OK)
+        return ours;
     return guarded([&] { return dump(executor, write, env); });
 }
 
 execq_status execq_dump_file(execq_executor *executor, FILE *file)
 {
-    if (file == nullptr)
-        return EXECQ_EINVAL;
+    const execq_status ours = file != nullptr ? check_optional(core_of(executor)) : EXECQ_EINVAL;
+    if (ours != EXECQ_OK)
+        return ours;
     return guarded([&] {
         const auto write = [](const char *text, size_t size, void *stream) {
             [[maybe_unused]] const size_t written = std::fwrite(text, 1, size, static_cast<FILE *>(stream));

@@ -2,6 +2,7 @@
  * everything that it makes itself works. */
 #include "uv_loop.h"
 
+#include <execq/dump_file.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <sys/mman.h>
@@ -355,6 +356,16 @@ CALL(cq_wait, execq_cq_wait(old.cq, -1))
 CALL(cq_close, execq_cq_close(old.cq, strange_drop))
 CALL(executor_close, execq_executor_close(old.executor, EXECQ_CANCEL))
 CALL(executor_join, execq_executor_join(old.executor, -1, NULL))
+static void write_nothing(const char *text, size_t size, void *env)
+{
+    (void)text;
+    (void)size;
+    (void)env;
+}
+CALL(executor_resize, execq_executor_resize(old.executor, 1, 2))
+CALL(executor_latency, execq_executor_latency(old.executor, EXECQ_LATENCY_LOOP_LAG, NULL, 0, NULL, NULL))
+CALL(dump, execq_dump(old.executor, write_nothing, NULL))
+CALL(dump_file, execq_dump_file(old.executor, stderr))
 CALL(executor_stats, execq_executor_stats(old.executor, &(execq_stats)EXECQ_STATS_INIT))
 CALL(future_state, execq_future_state(old.future))
 CALL(future_wait, execq_future_wait(old.future, -1))
@@ -390,6 +401,8 @@ CALL(queue_set_key, execq_queue_set_key(old.queue, 1, 1, 1))
 CALL(queue_counts, execq_queue_counts(old.queue, NULL, NULL))
 CALL(queue_close, execq_queue_close(old.queue, EXECQ_DRAIN, &out_future))
 CALL_WITH(group_new_inside, execq_group_options, EXECQ_GROUP_OPTIONS_INIT, parent, old.group,
+          execq_group_new(&options, &(execq_group *){NULL}))
+CALL_WITH(group_new_of_source, execq_group_options, EXECQ_GROUP_OPTIONS_INIT, cancel_source, old.source,
           execq_group_new(&options, &(execq_group *){NULL}))
 static int32_t group_new_limited(void)
 {
@@ -541,6 +554,7 @@ static const struct row {
     {"execq_queue_counts", queue_counts},
     {"execq_queue_close", queue_close},
     {"execq_group_new", group_new_inside},
+    {"execq_group_new", group_new_of_source},
     {"execq_group_new", group_new_limited},
     {"execq_group_retain", NULL},
     {"execq_group_release", NULL},
@@ -550,6 +564,11 @@ static const struct row {
     {"execq_group_error", NULL},
     {"execq_group_cancel_reason", group_cancel_reason},
     {"execq_executor_stats", executor_stats},
+    {"execq_executor_resize", executor_resize},
+    {"execq_executor_broken", NULL}, /* it answers 0 */
+    {"execq_executor_latency", executor_latency},
+    {"execq_dump", dump},
+    {"execq_dump_file", dump_file},
     {"execq_status_name", NULL},
     {"execq_status_text", NULL},
     {"execq_submit", submit},
