@@ -71,7 +71,7 @@ setup(
             "execq._execq",
             sources=sorted(str(path.relative_to(here)) for path in (here / "src").glob("*.c")),
             depends=["src/binding.h"],
-            extra_compile_args=["-std=c11", "-Wall", "-Wextra", "-fvisibility=hidden"],
+            extra_compile_args=["-std=gnu11", "-Wall", "-Wextra", "-fvisibility=hidden"],
         )
     ],
 )

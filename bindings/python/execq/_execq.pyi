@@ -13,6 +13,7 @@ class FutureBase:
 
 class Pool:
     max_workers: int
+    owner: Any
     threads: int
     waiting: int
     broken: str | None

@@ -49,7 +49,7 @@ class WorkerThread(threading.Thread):
 
     def is_alive(self) -> bool:
         """Whether the thread may still run something."""
-        return not self._ended and not (self._pool is not None and self._pool.joined)
+        return not self._ended
 
     def join(self, timeout: float | None = None) -> None:
         """Waits until the pool has ended."""
@@ -64,7 +64,6 @@ class WorkerThread(threading.Thread):
         threading._active[self.ident] = self  # type: ignore[attr-defined]
 
     def _leave(self) -> None:
-        self._ended = True
         if threading._active.get(self.ident) is self:  # type: ignore[attr-defined]
             del threading._active[self.ident]  # type: ignore[attr-defined]
 
@@ -99,6 +98,15 @@ class Workers:
         """Called on a thread of the pool, last of all."""
         thread._leave()
 
+    def ended(self) -> None:
+        """Every thread is gone, or will never come. What knows the pool forgets it: nothing is left for the collector."""
+        self.pool = None
+        for thread in self.threads:
+            assert isinstance(thread, WorkerThread)
+            thread._pool = None
+            thread._ended = True
+        self.nameless.clear()
+
     def initializer_failed(self, error: BaseException) -> None:
         """Called where the initializer raised."""
         _log.critical("Exception in initializer:", exc_info=error)
@@ -106,6 +114,7 @@ class Workers:
 
 def _joined(pool: _execq.Pool) -> None:
     _live.discard(pool)
+    pool.owner.ended()
 
 
 def _join(pool: _execq.Pool, timeout: float | None = None) -> bool:

@@ -13,6 +13,8 @@
 
 #include <execq/execq.h>
 
+#include <semaphore.h>
+
 struct Port;
 struct Pool;
 
@@ -68,6 +70,10 @@ typedef struct Pool {
     Py_ssize_t optional;   /* how many tasks has */
     Py_ssize_t max_workers;
     Py_ssize_t threads;    /* thread objects made */
+    Py_ssize_t lingering;  /* pumps that wait for more before they end */
+    Py_ssize_t watching;   /* submitters that wait for a new thread to begin */
+    sem_t more;            /* one for each lingering pump that is called */
+    sem_t began;           /* one for each watching submitter whose thread began */
     char direct;           /* has a capacity: every task is a native one */
     char closed;
     char joined;

@@ -1,6 +1,9 @@
 /* Pools, and the executors in front of them. A pool outlives its executor for as long as it has tasks or threads. */
 #include "binding.h"
 
+#include <errno.h>
+#include <time.h>
+
 PyObject *raise_status(execq_status status, const char *what) {
     if (status == EXECQ_ENOMEM) return PyErr_NoMemory();
     if (status == EXECQ_EFULL)
@@ -63,12 +66,40 @@ static int give_way(Pool *pool) {
     return pool->optional && pool->waiting && !pool->forked && start_pump(pool) == EXECQ_OK;
 }
 
+enum { LINGER_NS = 2000000, WATCH_NS = 100000000 };
+
+/* Waits for the semaphore, without the GIL. */
+static void wait_for(sem_t *semaphore, long nanoseconds) {
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += nanoseconds;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    Py_BEGIN_ALLOW_THREADS
+    while (sem_timedwait(semaphore, &until) && errno == EINTR) continue;
+    Py_END_ALLOW_THREADS
+}
+
+static void call_lingering(Pool *pool) {
+    for (Py_ssize_t i = 0; i < pool->lingering; ++i) sem_post(&pool->more);
+}
+
+/* Before it ends, a pump waits a moment: a task that follows at once finds it, and neither wakes nor starts a thread. */
+static int more_came(Pool *pool) {
+    if (pool->closed || pool->optional) return pool->first != NULL;
+    pool->lingering++;
+    wait_for(&pool->more, LINGER_NS);
+    pool->lingering--;
+    return pool->first != NULL;
+}
+
 static int32_t pump(void *env, void **result) {
     Pool *pool = env;
     (void)result;
     Entry entry = enter_worker(pool);
+    if (pool->watching) sem_post(&pool->began);
     int handed_on = 0;
-    while (pool->first && !handed_on) {
+    while (!handed_on && (pool->first || more_came(pool))) {
         Item *item = pool->first;
         pool_unlink(pool, item);
         pool->running++;
@@ -81,11 +112,18 @@ static int32_t pump(void *env, void **result) {
     return 0;
 }
 
+/* A thread object for a pump that is one too many for those there are. As where a thread is started by its submitter, the
+ * thread has begun when this returns, and with it the task; it does not come where others hold the workers. */
 static int more_threads(Pool *pool) {
     if (pool->pumps <= pool->threads) return 0;
     PyObject *answer = PyObject_CallMethod(pool->owner, "add", NULL);
     Py_XDECREF(answer);
     if (!answer) return -1;
+    if (pool->optional) return 0;
+    while (!sem_trywait(&pool->began)) continue;
+    pool->watching++;
+    wait_for(&pool->began, WATCH_NS);
+    pool->watching--;
     return 0;
 }
 
@@ -99,7 +137,10 @@ static int tell_preempt(Pool *pool) {
 /* Puts the item into the list, and starts a pump if none is free for it. Takes the item, also where it fails. */
 int pool_push(Pool *pool, Item *item) {
     append(pool, item);
-    if (pool->waiting <= pool->pumps - pool->running) return 0;
+    if (pool->waiting <= pool->pumps - pool->running) {
+        if (pool->lingering) sem_post(&pool->more);
+        return 0;
+    }
     if (pool->pumps >= pool->max_workers) return tell_preempt(pool);
     execq_status status = start_pump(pool);
     if (status == EXECQ_OK) {
@@ -180,6 +221,7 @@ static int submit_task(Pool *pool, Item *item, execq_task_options *options) {
     options->drop = drop_task;
     options->env_size = sizeof task;
     link_task(pool, item);
+    call_lingering(pool);
     Py_BEGIN_ALLOW_THREADS
     status = execq_submit_with(pool->native, options, run_task, &task, &native);
     Py_END_ALLOW_THREADS
@@ -224,6 +266,8 @@ static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     }
     Pool *self = (Pool *)type->tp_alloc(type, 0);
     if (!self) return NULL;
+    sem_init(&self->more, 0, 0);
+    sem_init(&self->began, 0, 0);
     self->owner = Py_NewRef(owner);
     self->initializer = initializer == Py_None ? NULL : Py_NewRef(initializer);
     self->initargs = Py_NewRef(initargs);
@@ -268,6 +312,7 @@ static void pool_dealloc(Pool *self) {
 static PyObject *pool_close(Pool *self, PyObject *unused) {
     (void)unused;
     self->closed = 1;
+    call_lingering(self);
     if (!self->forked) execq_executor_close(self->native, EXECQ_DRAIN);
     Py_RETURN_NONE;
 }
@@ -388,6 +433,7 @@ static PyMethodDef pool_methods[] = {
     {NULL, NULL, 0, NULL}};
 
 static PyMemberDef pool_members[] = {{"max_workers", T_PYSSIZET, offsetof(Pool, max_workers), READONLY, NULL},
+                                     {"owner", T_OBJECT, offsetof(Pool, owner), READONLY, NULL},
                                      {"threads", T_PYSSIZET, offsetof(Pool, threads), 0, NULL},
                                      {"waiting", T_PYSSIZET, offsetof(Pool, waiting), READONLY, NULL},
                                      {"broken", T_OBJECT, offsetof(Pool, broken), READONLY, NULL},
