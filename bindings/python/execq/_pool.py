@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import concurrent.futures
+import contextvars
 import itertools
 import logging
 import os
 import threading
 import time
-import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from . import _execq
 from ._future import Future
+from ._loops import Loops, Start, ThreadingStart
 
 T = TypeVar("T")
 
@@ -37,6 +39,7 @@ class WorkerThread(threading.Thread):
     """A worker of a pool as a threading.Thread: it has the name, and join() waits for the pool's end."""
 
     _pool: _execq.Pool | None = None
+    _loop: asyncio.AbstractEventLoop | None = None
 
     def __init__(self, name: str) -> None:
         super().__init__(name=name)
@@ -76,6 +79,7 @@ class Workers:
         self.threads: set[threading.Thread] = set()
         self.pool: _execq.Pool | None = None
         self.nameless: list[WorkerThread] = []
+        self.loops: Loops | None = None
 
     def add(self) -> None:
         """One more thread will come."""
@@ -96,7 +100,29 @@ class Workers:
 
     def left(self, thread: WorkerThread) -> None:
         """Called on a thread of the pool, last of all."""
+        if thread._loop is not None:
+            thread._loop.close()
+            thread._loop = None
         thread._leave()
+
+    def ensure_loop(self, thread: WorkerThread) -> None:
+        """Called on a thread of the pool that runs something of execq.aio for the first time: its own event loop, for
+        asyncio.get_event_loop() and run_until_complete() in blocking functions."""
+        thread._loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(thread._loop)
+
+    def get_loops(self) -> Loops:
+        """The event loops for coroutines."""
+        assert self.pool is not None
+        if self.loops is None:
+            self.loops = Loops(self.pool)
+        return self.loops
+
+    def coroutine(self, coroutine: Coroutine[Any, Any, object], future: Any, port: _execq.Port | None,
+                  context: contextvars.Context) -> None:
+        """Called where a blocking function gave a coroutine."""
+        kind = ThreadingStart if port is None else Start
+        self.get_loops().submit(kind(lambda: coroutine, (), {}, context, future, port))
 
     def ended(self) -> None:
         """Every thread is gone, or will never come. What knows the pool forgets it: nothing is left for the collector."""
@@ -106,6 +132,9 @@ class Workers:
             thread._pool = None
             thread._ended = True
         self.nameless.clear()
+        if self.loops is not None:
+            self.loops.close()
+            self.loops = None
 
     def initializer_failed(self, error: BaseException) -> None:
         """Called where the initializer raised."""
@@ -184,8 +213,6 @@ class ThreadPoolExecutor(_execq.ExecutorBase, concurrent.futures.Executor):
             max_workers, thread_name_prefix or "execq", workers, initializer, tuple(initargs), capacity or 0,
             _POLICIES[full_policy])
         self._threads = workers.threads
-        self._closers: list[Callable[[], object]] = []
-        self._loops: Any = None
         _live.add(self._pool)
 
     @property
@@ -201,8 +228,8 @@ class ThreadPoolExecutor(_execq.ExecutorBase, concurrent.futures.Executor):
         pool = self._pool
         pool.close()
         if cancel_futures:
-            if self._loops is not None:
-                self._loops.cancel_waiting()
+            if pool.owner.loops is not None:
+                pool.owner.loops.cancel_waiting()
             pool.cancel()
         if wait:
             _join(pool)

@@ -101,6 +101,7 @@ typedef struct {
     PyGILState_STATE gil;
     Pool *pool;             /* whose worker it is */
     PyObject *thread;       /* its thread object */
+    int has_loop;           /* an asyncio loop of its own was made */
     PyObject *target;       /* of the call that runs here */
 } Here;
 
@@ -109,7 +110,7 @@ extern int execq_exiting;
 
 /* Names that are looked up once. */
 extern PyObject *execq_pending, *execq_running, *execq_cancelled, *execq_notified, *execq_finished;
-extern PyObject *execq_base_future, *execq_future_class, *execq_broken_pool, *execq_full_error;
+extern PyObject *execq_cancelled_error, *execq_base_future, *execq_future_class, *execq_broken_pool, *execq_full_error;
 
 extern PyTypeObject execq_future_type, execq_pool_type, execq_executor_type, execq_port_type;
 
@@ -138,6 +139,7 @@ typedef struct {
     int how;
     PyGILState_STATE gil;
 } Entry;
+void break_item(Item *item); /* fails it, as an initializer failed */
 Entry enter_worker(Pool *pool);
 Entry enter_any(void);
 void leave(Entry entry);

@@ -6,7 +6,8 @@
 PyObject *execq_pending, *execq_running, *execq_cancelled, *execq_notified, *execq_finished;
 PyObject *execq_base_future, *execq_future_class, *execq_broken_pool, *execq_full_error;
 
-static PyObject *condition_class, *cancelled_error;
+PyObject *execq_cancelled_error;
+static PyObject *condition_class;
 static PyObject *base_set_result, *base_set_exception, *base_cancel, *base_start, *base_result, *base_exception;
 
 static int name(PyObject *from, const char *attribute, PyObject **out) {
@@ -22,7 +23,7 @@ int future_names(PyObject *module) {
     int bad = !base || !pool || !threading || name(base, "PENDING", &execq_pending) || name(base, "RUNNING", &execq_running) ||
               name(base, "CANCELLED", &execq_cancelled) || name(base, "CANCELLED_AND_NOTIFIED", &execq_notified) ||
               name(base, "FINISHED", &execq_finished) || name(base, "Future", &execq_base_future) ||
-              name(base, "CancelledError", &cancelled_error) || name(pool, "BrokenThreadPool", &execq_broken_pool) ||
+              name(base, "CancelledError", &execq_cancelled_error) || name(pool, "BrokenThreadPool", &execq_broken_pool) ||
               name(threading, "Condition", &condition_class) ||
               name(execq_base_future, "set_result", &base_set_result) ||
               name(execq_base_future, "set_exception", &base_set_exception) ||

@@ -45,8 +45,29 @@ static int begin(Item *item) {
     return !canceled;
 }
 
+/* What came with a context is of execq.aio, which promises the thread a loop of its own. */
+static int ensure_loop(Item *item) {
+    if (execq_here.pool != item->pool) return 0;
+    execq_here.has_loop = 1;
+    PyObject *answer = PyObject_CallMethod(item->pool->owner, "ensure_loop", "O", execq_here.thread);
+    Py_XDECREF(answer);
+    return answer ? 0 : -1;
+}
+
+/* A function that gave a coroutine: that runs on a loop of the pool, and has the outcome. */
+static int hand_on(Item *item, PyObject *coroutine) {
+    PyObject *port = item->port ? (PyObject *)item->port : Py_None;
+    PyObject *answer = PyObject_CallMethod(item->pool->owner, "coroutine", "OOOO", coroutine, item->target, port, item->context);
+    Py_XDECREF(answer);
+    return answer ? 0 : -1;
+}
+
 static PyObject *call(Item *item) {
     if (item->context && PyContext_Enter(item->context)) return NULL;
+    if (item->context && !execq_here.has_loop && ensure_loop(item)) {
+        PyContext_Exit(item->context);
+        return NULL;
+    }
     PyObject *value = PyObject_Vectorcall(item->call[1], item->call + 2, (size_t)item->nargs | PY_VECTORCALL_ARGUMENTS_OFFSET,
                                           item->kwnames);
     if (item->context) {
@@ -98,6 +119,11 @@ void item_run(Item *item, int pumped) {
         PyObject *outer = execq_here.target;
         execq_here.target = item->target;
         PyObject *value = call(item);
+        int moved = value && item->context && PyCoro_CheckExact(value);
+        if (moved && hand_on(item, value)) {
+            moved = 0;
+            Py_CLEAR(value);
+        }
         PyObject *error = value ? NULL : fetch_exception();
         execq_here.target = outer;
         clear_call(item);
@@ -105,7 +131,12 @@ void item_run(Item *item, int pumped) {
             pool->running--;
             Py_CLEAR(pool);
         }
-        deliver(item, value, error);
+        if (moved) {
+            Py_DECREF(value);
+            item_drop(item);
+        } else {
+            deliver(item, value, error);
+        }
     }
     if (pool) {
         pool->running--;

@@ -154,6 +154,20 @@ int pool_push(Pool *pool, Item *item) {
     return -1;
 }
 
+/* Ends an item whose body never ran, and never will. */
+static void cancel_item(Item *item) {
+    if (item->port) {
+        item->outcome = PyObject_CallNoArgs(execq_cancelled_error);
+        item->failed = 1;
+        port_push(item->port, item);
+        return;
+    }
+    PyObject *answer = PyObject_CallMethod(item->target, "cancel", NULL);
+    if (!answer || future_start((Future *)item->target) < 0) PyErr_WriteUnraisable(item->target);
+    Py_XDECREF(answer);
+    item_drop(item);
+}
+
 /* ---- native tasks of their own ---- */
 
 typedef struct {
@@ -186,8 +200,7 @@ static int32_t run_task(void *env, void **result) {
     task->item = NULL;
     unlink_task(task->pool, item);
     if (task->pool->broken) {
-        future_finish((Future *)item->target, NULL, PyObject_CallOneArg(execq_broken_pool, task->pool->broken));
-        item_drop(item);
+        break_item(item);
     } else {
         item_run(item, 0);
     }
@@ -203,18 +216,14 @@ static void drop_task(void *env) {
     Item *item = task->item;
     if (item) {
         unlink_task(task->pool, item);
-        PyObject *answer = PyObject_CallMethod(item->target, "cancel", NULL);
-        if (answer && future_start((Future *)item->target)) PyErr_Clear();
-        if (PyErr_Occurred()) PyErr_WriteUnraisable(item->target);
-        Py_XDECREF(answer);
-        item_drop(item);
+        cancel_item(item);
     }
     Py_DECREF(task->pool);
     leave(entry);
 }
 
 static int submit_task(Pool *pool, Item *item, execq_task_options *options) {
-    Future *future = (Future *)Py_NewRef(item->target);
+    Future *future = item->port ? NULL : (Future *)Py_NewRef(item->target);
     Task task = {item, (Pool *)Py_NewRef((PyObject *)pool)};
     execq_future *native = NULL;
     execq_status status;
@@ -223,13 +232,13 @@ static int submit_task(Pool *pool, Item *item, execq_task_options *options) {
     link_task(pool, item);
     call_lingering(pool);
     Py_BEGIN_ALLOW_THREADS
-    status = execq_submit_with(pool->native, options, run_task, &task, &native);
+    status = execq_submit_with(pool->native, options, run_task, &task, future ? &native : NULL);
     Py_END_ALLOW_THREADS
-    if (status == EXECQ_OK)
-        future->native = native;
-    else
+    if (status != EXECQ_OK)
         raise_status(status, "the task's options");
-    Py_DECREF(future);
+    else if (future)
+        future->native = native;
+    Py_XDECREF(future);
     return status == EXECQ_OK ? 0 : -1;
 }
 
@@ -323,16 +332,15 @@ static PyObject *pool_cancel(Pool *self, PyObject *unused) {
     while (self->first) {
         Item *item = self->first;
         pool_unlink(self, item);
-        PyObject *answer = PyObject_CallMethod(item->target, "cancel", NULL);
-        if (!answer) PyErr_WriteUnraisable(item->target);
-        Py_XDECREF(answer);
-        item_drop(item);
+        cancel_item(item);
     }
     Py_ssize_t count = 0;
     PyObject *futures = PyTuple_New(self->optional);
     if (!futures) return NULL;
-    for (Item *item = self->tasks; item; item = item->next) PyTuple_SET_ITEM(futures, count++, Py_NewRef(item->target));
+    for (Item *item = self->tasks; item; item = item->next)
+        PyTuple_SET_ITEM(futures, count++, Py_NewRef(item->port ? Py_None : item->target));
     for (Py_ssize_t i = 0; i < count; ++i) {
+        if (PyTuple_GET_ITEM(futures, i) == Py_None) continue;
         PyObject *answer = PyObject_CallMethod(PyTuple_GET_ITEM(futures, i), "cancel", NULL);
         if (!answer) PyErr_WriteUnraisable(PyTuple_GET_ITEM(futures, i));
         Py_XDECREF(answer);
@@ -524,7 +532,9 @@ static PyObject *executor_submit_to_port(Executor *self, PyObject *const *args, 
         item_drop(item);
         return NULL;
     }
-    if (pool_push(self->pool, item)) return NULL;
+    execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
+    options.flags = EXECQ_TASK_NO_WAIT; /* an event loop must not be blocked */
+    if (self->pool->direct ? submit_task(self->pool, item, &options) : pool_push(self->pool, item)) return NULL;
     return Py_NewRef(args[1]);
 }
 

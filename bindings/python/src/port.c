@@ -15,7 +15,7 @@ static execq_status signal_port(Port *self) {
     return status;
 }
 
-void port_push(Port *self, Item *item) {
+static void append_or_drop(Port *self, Item *item) {
     if (self->closed) {
         item_drop(item);
         return;
@@ -29,13 +29,23 @@ void port_push(Port *self, Item *item) {
     if (!self->signaled) self->signaled = signal_port(self) == EXECQ_OK;
 }
 
+/* Takes the item, and the reference to this port that it may have: the port would never go with what nobody drains. */
+void port_push(Port *self, Item *item) {
+    Port *reference = item->port;
+    item->port = NULL;
+    append_or_drop(self, item);
+    Py_XDECREF(reference);
+}
+
 static Item *take_all(Port *self) {
     Item *first = self->first;
     self->first = self->last = NULL;
     return first;
 }
 
-static PyObject *str_done, *str_set_result, *str_set_exception;
+static PyObject *str_done, *str_set_result, *str_set_exception, *str_cancel, *cancelled_errors;
+
+static int was_canceled(Item *item) { return item->failed && PyErr_GivenExceptionMatches(item->outcome, cancelled_errors); }
 
 static int settle(Item *item) {
     PyObject *done = PyObject_CallMethodNoArgs(item->target, str_done);
@@ -43,8 +53,11 @@ static int settle(Item *item) {
     int is_done = PyObject_IsTrue(done);
     Py_DECREF(done);
     if (is_done) return 0;
-    PyObject *answer =
-        PyObject_CallMethodOneArg(item->target, item->failed ? str_set_exception : str_set_result, item->outcome);
+    PyObject *answer;
+    if (was_canceled(item))
+        answer = PyObject_CallMethodNoArgs(item->target, str_cancel);
+    else
+        answer = PyObject_CallMethodOneArg(item->target, item->failed ? str_set_exception : str_set_result, item->outcome);
     Py_XDECREF(answer);
     return answer ? 0 : -1;
 }
@@ -108,6 +121,18 @@ static PyObject *port_close(Port *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
+static int import_errors(void) {
+    PyObject *asyncio = PyImport_ImportModule("asyncio"), *futures = PyImport_ImportModule("concurrent.futures");
+    PyObject *first = asyncio ? PyObject_GetAttrString(asyncio, "CancelledError") : NULL;
+    PyObject *second = futures ? PyObject_GetAttrString(futures, "CancelledError") : NULL;
+    if (first && second) cancelled_errors = PyTuple_Pack(2, first, second);
+    Py_XDECREF(asyncio);
+    Py_XDECREF(futures);
+    Py_XDECREF(first);
+    Py_XDECREF(second);
+    return cancelled_errors ? 0 : -1;
+}
+
 static PyObject *port_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {NULL};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, ":Port", names)) return NULL;
@@ -115,7 +140,9 @@ static PyObject *port_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
         str_done = PyUnicode_InternFromString("done");
         str_set_result = PyUnicode_InternFromString("set_result");
         str_set_exception = PyUnicode_InternFromString("set_exception");
+        str_cancel = PyUnicode_InternFromString("cancel");
     }
+    if (!cancelled_errors && import_errors()) return NULL;
     Port *self = (Port *)type->tp_alloc(type, 0);
     if (!self) return NULL;
     execq_status status = execq_cq_new(&self->cq);
@@ -127,7 +154,21 @@ static PyObject *port_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     return (PyObject *)self;
 }
 
+static int port_traverse(Port *self, visitproc visit, void *arg) {
+    for (Item *item = self->first; item; item = item->next) {
+        Py_VISIT(item->target);
+        Py_VISIT(item->outcome);
+    }
+    return 0;
+}
+
+static int port_clear(Port *self) {
+    Py_DECREF(port_close(self, NULL));
+    return 0;
+}
+
 static void port_dealloc(Port *self) {
+    PyObject_GC_UnTrack(self);
     Py_DECREF(port_close(self, NULL));
     if (execq_exiting < 2) execq_cq_release(self->cq);
     Py_TYPE(self)->tp_free((PyObject *)self);
@@ -143,9 +184,11 @@ static PyMethodDef methods[] = {
 PyTypeObject execq_port_type = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "execq._execq.Port",
     .tp_basicsize = sizeof(Port),
-    .tp_flags = Py_TPFLAGS_DEFAULT,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC,
     .tp_doc = "The way of outcomes to one event loop.",
     .tp_new = port_new,
     .tp_dealloc = (destructor)port_dealloc,
+    .tp_traverse = (traverseproc)port_traverse,
+    .tp_clear = (inquiry)port_clear,
     .tp_methods = methods,
 };

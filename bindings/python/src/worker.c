@@ -48,6 +48,18 @@ void leave(Entry entry) {
         PyGILState_Release(entry.gil);
 }
 
+void break_item(Item *item) {
+    PyObject *error = PyObject_CallOneArg(execq_broken_pool, item->pool->broken);
+    if (item->port) {
+        item->outcome = error;
+        item->failed = 1;
+        port_push(item->port, item);
+        return;
+    }
+    future_finish((Future *)item->target, NULL, error);
+    item_drop(item);
+}
+
 /* Fails what waits and refuses what comes. */
 static void pool_break(Pool *pool) {
     if (!pool->broken)
@@ -55,15 +67,7 @@ static void pool_break(Pool *pool) {
     while (pool->first) {
         Item *item = pool->first;
         pool_unlink(pool, item);
-        PyObject *error = PyObject_CallOneArg(execq_broken_pool, pool->broken);
-        if (item->port) {
-            item->outcome = error;
-            item->failed = 1;
-            port_push(item->port, item);
-            continue;
-        }
-        future_finish((Future *)item->target, NULL, error);
-        item_drop(item);
+        break_item(item);
     }
 }
 
