@@ -51,9 +51,13 @@ class Start:
             self.deliver(error, True)
         else:
             self.deliver(task.result(), False)
+        self.let_go()
         assert self.home is not None
         self.home.ended()
-        self.task = None
+
+    def let_go(self) -> None:
+        """The future knows of this, by cancel(): with this, nothing is left for the collector."""
+        self.future = self.task = None
 
 
 class ThreadingStart(Start):
@@ -158,6 +162,7 @@ class WorkerLoop:
             task = self.loop.create_task(coroutine, context=start.context)
         except BaseException as error:
             start.deliver(error, True)
+            start.let_go()
             self.ended()
             return
         start.task = task
