@@ -4,6 +4,7 @@ ThreadPoolExecutor is a drop-in for concurrent.futures.ThreadPoolExecutor; execq
 
 from ._execq import library_version
 from ._future import Future, cancel_requested, on_cancel
+from ._native import native
 from ._pool import QueueFullError, ThreadPoolExecutor
 
 __all__ = [
@@ -12,5 +13,6 @@ __all__ = [
     "ThreadPoolExecutor",
     "cancel_requested",
     "library_version",
+    "native",
     "on_cancel",
 ]

@@ -167,6 +167,8 @@ class WorkerLoop:
             return
         start.task = task
         start.watch()
+        if start.future.cancelled():
+            start.cancel()  # meanwhile
         task.add_done_callback(start.finished)
 
     def ended(self) -> None:

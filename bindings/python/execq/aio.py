@@ -470,16 +470,18 @@ class AsyncExecutionQueue:
 
     async def _work(self) -> None:
         while True:
-            call, context, future = await self.queue.get()
-            if future.cancelled():
-                self.queue.task_done()
-                continue
-            try:
-                source = context.run(exec_in_executor, self.executor, call)
-            except BaseException as error:
-                if not future.done():
-                    future.set_exception(error)
-                self.queue.task_done()
-            else:
-                chain_future_results(source, future)
-                source.add_done_callback(lambda _: self.queue.task_done())
+            self._start(*await self.queue.get())
+
+    def _start(self, call: Callable[[], Any], context: contextvars.Context, future: Any) -> None:
+        if future.cancelled():
+            self.queue.task_done()
+            return
+        try:
+            source = context.run(exec_in_executor, self.executor, call)
+        except BaseException as error:
+            if not future.done():
+                future.set_exception(error)
+            self.queue.task_done()
+        else:
+            chain_future_results(source, future)
+            source.add_done_callback(lambda _: self.queue.task_done())
