@@ -5,7 +5,7 @@ from __future__ import annotations
 import concurrent.futures
 import logging
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from . import _execq
 
@@ -15,7 +15,7 @@ logger = logging.getLogger("execq")
 UNCONSUMED = "Unhandled exception in fire-and-forget task"
 
 
-class Future(_execq.FutureBase, concurrent.futures.Future[T]):  # type: ignore[misc]
+class Future(_execq.FutureBase, concurrent.futures.Future[T]):
     """A concurrent.futures.Future, with its condition made only when somebody waits.
 
     cancel() of a running body answers False, as ever, and asks the body to stop: see cancel_requested and on_cancel."""
@@ -32,10 +32,6 @@ class WatchedFuture(Future[T]):
         exception = self._exception
         if exception is not None and not self._retrieved:
             logger.error(UNCONSUMED, exc_info=exception)
-
-    def add_done_callback(self, fn: Callable[[concurrent.futures.Future[T]], Any]) -> None:
-        """As concurrent.futures.Future.add_done_callback."""
-        super().add_done_callback(fn)
 
 
 def cancel_requested() -> bool:

@@ -22,7 +22,7 @@ from typing import Any, TypeVar, cast
 from . import _execq
 from ._future import UNCONSUMED, WatchedFuture, logger
 from ._loops import Start, ThreadingStart
-from ._pool import OptionsView, ThreadPoolExecutor
+from ._pool import OptionsView, ThreadPoolExecutor, WorkerThread
 
 __all__ = [
     "AsyncExecutionQueue",
@@ -43,7 +43,7 @@ _main_loop: asyncio.AbstractEventLoop | None = None
 _executor: concurrent.futures.Executor | None = None
 _default: ThreadPoolExecutor | None = None
 _default_lock = threading.Lock()
-_own = threading.local()  # .loop: what ensure_thread_event_loop() made on this thread
+_own = threading.local()  # .owned: the _OwnedLoop that ensure_thread_event_loop() made on this thread
 _UNSET: Any = object()
 _WITH_CONTEXT = (0, 0, 0, 0, False, True)
 _COROUTINE = inspect.CO_COROUTINE
@@ -254,22 +254,34 @@ def get_main_event_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def ensure_thread_event_loop() -> asyncio.AbstractEventLoop:
-    """This thread's own event loop: the running one, else the one that is set, else a new one, which is set and, on a worker
-    of an execq.ThreadPoolExecutor, closed when the thread ends."""
+    """The running event loop, else this thread's own one, which is made where there is none, is set as the current one, and is
+    closed when the thread ends."""
     running = asyncio._get_running_loop()
     if running is not None:
         return running
-    own = getattr(_own, "loop", None)
-    if own is None or own.is_closed():
-        thread = threading.current_thread()
-        own = getattr(thread, "_loop", None)
-        if own is None or own.is_closed():
-            own = asyncio.new_event_loop()
-            if hasattr(thread, "_loop"):
-                thread._loop = own
-        _own.loop = own
-    asyncio.set_event_loop(own)
-    return cast(asyncio.AbstractEventLoop, own)
+    thread = threading.current_thread()
+    if isinstance(thread, WorkerThread):
+        if thread._loop is None or thread._loop.is_closed():
+            thread._loop = asyncio.new_event_loop()
+        loop = thread._loop
+    else:
+        owned: _OwnedLoop | None = getattr(_own, "owned", None)
+        if owned is None or owned.loop.is_closed():
+            owned = _own.owned = _OwnedLoop()
+        loop = owned.loop
+    asyncio.set_event_loop(loop)
+    return loop
+
+
+class _OwnedLoop:
+    """A loop that goes with its thread."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+
+    def __del__(self) -> None:
+        if not self.loop.is_running():
+            self.loop.close()
 
 
 def lift_to_async(afunc: Callable[..., Coroutine[Any, Any, T]], /, *args: Any, **kwargs: Any) -> T:
