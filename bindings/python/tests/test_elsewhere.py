@@ -2,6 +2,7 @@
 
 import asyncio
 import concurrent.futures
+import logging
 import multiprocessing
 import os
 import threading
@@ -115,11 +116,11 @@ class Dask(Engine, unittest.TestCase):
     def setUpClass(cls):
         from distributed import Client, LocalCluster
 
-        cluster = LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None)
+        cluster = LocalCluster(n_workers=1, threads_per_worker=2, processes=True, dashboard_address=None,
+                               silence_logs=logging.CRITICAL)
         cls.addClassCleanup(cluster.close)
         client = Client(cluster)
         cls.addClassCleanup(client.close)
-        client.run_on_scheduler(lambda: None)
         client.upload_file(__file__)
         cls.engine = client.get_executor()
 

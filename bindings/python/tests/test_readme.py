@@ -14,7 +14,7 @@ class Readme(unittest.TestCase):
         examples = re.findall(r"```python\n(.*?)```\n+prints\n+```text\n(.*?)```", README.read_text(), re.S)
         self.assertEqual(len(examples), 5)
         for text, expected in examples:
-            done = subprocess.run([sys.executable, "-X", "dev", "-c", text], capture_output=True, text=True, timeout=120)
+            done = subprocess.run([sys.executable, "-W", "default", "-c", text], capture_output=True, text=True, timeout=120)
             self.assertEqual((done.stdout, done.stderr), (expected, ""))
 
     def test_the_benchmark_prints_its_table(self):
