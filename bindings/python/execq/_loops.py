@@ -9,6 +9,7 @@ import asyncio
 import contextvars
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -97,6 +98,7 @@ class WorkerLoop:
         self.called = False  # the loop is about to look into the inbox
         self.open = 0  # coroutines that were submitted and have not ended
         self.loop: asyncio.AbstractEventLoop | None = None
+        self.told: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()  # left behind, and canceled once
 
     def submit(self, start: Start) -> None:
         """From any thread."""
@@ -178,12 +180,16 @@ class WorkerLoop:
             self.stop_if_idle()
 
     def stop_if_idle(self) -> None:
-        """Leaves the thread once nothing is alive; what was left behind by others is waited for."""
-        assert self.loop is not None
-        if self.open:
+        """Leaves the thread once nothing is alive. Tasks that coroutines left behind go on, until the pool is closed: then they
+        are canceled, as at the end of asyncio.run()."""
+        if self.open or self.loop is None:
             return
         left = asyncio.all_tasks(self.loop)
         if left:
+            if self.pool.closed:
+                for task in left - set(self.told):
+                    task.cancel()
+                self.told.update(left)
             next(iter(left)).add_done_callback(lambda _: self.stop_if_idle())
         else:
             self.loop.stop()
@@ -192,6 +198,11 @@ class WorkerLoop:
         """From any thread: blocking calls wait for the worker."""
         if self.loop is not None and self.active:
             _soon(self.loop, self.loop.stop)
+
+    def closing(self) -> None:
+        """From any thread: the pool is closed."""
+        if self.loop is not None and self.active:
+            _soon(self.loop, self.stop_if_idle)
 
     def close(self) -> None:
         """Where nothing runs the loop, and nothing will."""
@@ -240,6 +251,11 @@ class Loops:
                 loop.open -= len(starts)
             for start in starts:
                 start.deliver(asyncio.CancelledError(), True)
+
+    def closing(self) -> None:
+        """The pool is closed."""
+        for loop in self.loops:
+            loop.closing()
 
     def close(self) -> None:
         """Once the pool has ended."""

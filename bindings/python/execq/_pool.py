@@ -124,6 +124,11 @@ class Workers:
         kind = ThreadingStart if port is None else Start
         self.get_loops().submit(kind(lambda: coroutine, (), {}, context, future, port))
 
+    def closing(self) -> None:
+        """The pool is closed."""
+        if self.loops is not None:
+            self.loops.closing()
+
     def ended(self) -> None:
         """Every thread is gone, or will never come. What knows the pool forgets it: nothing is left for the collector."""
         self.pool = None
@@ -231,6 +236,7 @@ class ThreadPoolExecutor(_execq.ExecutorBase, concurrent.futures.Executor):
             if pool.owner.loops is not None:
                 pool.owner.loops.cancel_waiting()
             pool.cancel()
+        pool.owner.closing()
         if wait:
             _join(pool)
 
@@ -289,6 +295,7 @@ def _python_exit() -> None:
     _execq.set_exiting(1)
     for pool in list(_live):
         pool.close()
+        pool.owner.closing()
     for pool in list(_live):
         _join(pool)
     _execq.set_exiting(2)

@@ -45,6 +45,7 @@ _default: ThreadPoolExecutor | None = None
 _default_lock = threading.Lock()
 _own = threading.local()  # .owned: the _OwnedLoop that ensure_thread_event_loop() made on this thread
 _UNSET: Any = object()
+_LOOK = 0.2  # seconds after which a wait for another loop looks whether that is still there
 _WITH_CONTEXT = (0, 0, 0, 0, False, True)
 _COROUTINE = inspect.CO_COROUTINE
 
@@ -287,7 +288,8 @@ class _OwnedLoop:
 def lift_to_async(afunc: Callable[..., Coroutine[Any, Any, T]], /, *args: Any, **kwargs: Any) -> T:
     """Runs the coroutine on the main event loop, in a copy of the context, and waits for it here.
 
-    Raises what it raises; RuntimeError where that could never end (on the main loop's own thread) or there is no main loop."""
+    Raises what it raises; RuntimeError where that could never end (on the main loop's own thread), there is no main loop, or it
+    is closed meanwhile."""
     main = _main_loop
     if main is None or main.is_closed() or not main.is_running():
         raise RuntimeError("there is no main event loop that runs: call initConf() on it")
@@ -309,6 +311,10 @@ def lift_to_async(afunc: Callable[..., Coroutine[Any, Any, T]], /, *args: Any, *
             chain_future_results(task, done)
 
     main.call_soon_threadsafe(begin)
+    while not done.done():
+        concurrent.futures.wait([done], _LOOK)
+        if main.is_closed() and not done.done():
+            raise RuntimeError("the main event loop was closed")
     return done.result()
 
 
@@ -383,6 +389,7 @@ class AsyncExecutionQueue:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._worker: asyncio.Task[None] | None = None
         self._closed = False
+        self._over = False  # what takes tasks out has ended
         self._adding: set[object] = set()  # futures of tasks on their way into the queue
         self._added: asyncio.Event = asyncio.Event()  # one more has arrived
 
@@ -397,9 +404,10 @@ class AsyncExecutionQueue:
         await self.aclose()
 
     def _open(self) -> None:
-        self._closed = False
+        self._closed = self._over = False
         self._loop = asyncio.get_running_loop()
         self._worker = self._loop.create_task(self._work())
+        self._worker.add_done_callback(self._drop_waiting)
 
     def _refuse(self) -> None:
         if self._closed:
@@ -416,7 +424,9 @@ class AsyncExecutionQueue:
             await self._added.wait()
         await self.queue.join()
         worker.cancel()
-        await asyncio.wait([worker])
+        while not self._over:
+            await asyncio.wait([worker])
+            await asyncio.sleep(0)
 
     async def aadd_task(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> asyncio.Future[Any]:
         """Adds func(*args, **kwargs); gives the future of its outcome as soon as it is in the queue."""
@@ -470,12 +480,18 @@ class AsyncExecutionQueue:
     @staticmethod
     def _not_added(done: Any, future: concurrent.futures.Future[Any]) -> None:
         value, failed = _outcome(done)
-        if failed and not future.done():
+        if not failed or future.done():
+            return
+        if isinstance(value, asyncio.CancelledError):
+            future.cancel()
+        else:
             future.set_exception(cast(BaseException, value))
 
     async def _put(self, call: Callable[[], Any], context: contextvars.Context, future: Any) -> None:
         try:
             await self.queue.put((call, context, future))
+            if self._over:
+                self._drop_waiting()
         finally:
             self._adding.discard(future)
             self._added.set()
@@ -483,6 +499,13 @@ class AsyncExecutionQueue:
     async def _work(self) -> None:
         while True:
             self._start(*await self.queue.get())
+
+    def _drop_waiting(self, _: object = None) -> None:
+        """Nobody takes anything out any more: the loop ends without an aclose(), or after it. Nobody is left waiting."""
+        self._closed = self._over = True
+        while not self.queue.empty():
+            self.queue.get_nowait()[2].cancel()
+            self.queue.task_done()
 
     def _start(self, call: Callable[[], Any], context: contextvars.Context, future: Any) -> None:
         if future.cancelled():

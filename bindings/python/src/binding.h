@@ -20,28 +20,27 @@ struct Pool;
 
 /* One call that was submitted. Its memory is malloc's, as a native task's drop frees it without the GIL. */
 typedef struct Item {
-    struct Item *next;    /* in the pool's list, or the port's */
+    struct Item *next; /* in the pool's list, or the port's */
     struct Item *previous;
-    struct Pool *pool;    /* the item's reference */
-    struct Port *port;    /* the item's reference; NULL: target is a Future of ours */
-    PyObject *target;     /* Future, or the asyncio future that the port completes */
-    PyObject *context;    /* to run in; NULL: that of the thread */
-    PyObject *outcome;    /* for a port: the value or the exception */
-    PyObject *kwnames;    /* as in a vectorcall; NULL: none */
-    int failed;           /* outcome is an exception */
-    int waits;            /* in the pool's list */
-    Py_ssize_t nargs;     /* positional ones */
-    Py_ssize_t total;     /* entries of call, without the first two */
-    PyObject *call[];     /* room for a vectorcall to scribble in, the function, the arguments */
+    struct Pool *pool; /* the item's reference */
+    struct Port *port; /* the item's reference; NULL: target is a Future of ours */
+    PyObject *target;  /* Future, or the asyncio future that the port completes */
+    PyObject *context; /* to run in; NULL: that of the thread */
+    PyObject *outcome; /* for a port: the value or the exception */
+    PyObject *kwnames; /* as in a vectorcall; NULL: none */
+    int failed;        /* outcome is an exception */
+    int waits;         /* in the pool's list */
+    Py_ssize_t nargs;  /* positional ones */
+    Py_ssize_t total;  /* entries of call, without the first two */
+    PyObject *call[];  /* room for a vectorcall to scribble in, the function, the arguments */
 } Item;
 
 /* A concurrent.futures.Future whose condition is made when somebody waits. */
 typedef struct {
-    PyObject_HEAD
-    PyObject *state;      /* one of the five strings of concurrent.futures */
+    PyObject_HEAD PyObject *state; /* one of the five strings of concurrent.futures */
     PyObject *result;
     PyObject *exception;
-    PyObject *condition;  /* NULL: nobody waits, no callbacks: the GIL alone guards the future */
+    PyObject *condition; /* NULL: nobody waits, no callbacks: the GIL alone guards the future */
     PyObject *waiters;
     PyObject *callbacks;
     PyObject *stop_calls; /* what to call when a running body is asked to stop; NULL: nothing */
@@ -53,41 +52,38 @@ typedef struct {
 } Future;
 
 typedef struct Pool {
-    PyObject_HEAD
-    execq_executor *native;
+    PyObject_HEAD execq_executor *native;
     PyObject *owner;       /* Python side of the pool (execq._pool.Workers): makes and ends thread objects */
     PyObject *initializer; /* NULL: none */
     PyObject *initargs;
-    PyObject *broken;      /* the message, once an initializer failed */
-    PyObject *preempt;     /* told that a task waits for the only worker, which runs a loop; NULL: nobody */
+    PyObject *broken;  /* the message, once an initializer failed */
+    PyObject *preempt; /* told that a task waits for the only worker, which runs a loop; NULL: nobody */
     Item *first;
     Item *last;
-    Item *tasks;           /* native tasks of their own that have not started */
-    Py_ssize_t waiting;    /* in the list */
-    Py_ssize_t pumps;      /* submitted and not ended */
-    Py_ssize_t running;    /* of these, inside a body */
-    Py_ssize_t loops;      /* of these, bodies that run an event loop */
-    Py_ssize_t optional;   /* how many tasks has */
+    Item *tasks;         /* native tasks of their own that have not started */
+    Py_ssize_t waiting;  /* in the list */
+    Py_ssize_t pumps;    /* submitted and not ended */
+    Py_ssize_t running;  /* of these, inside a body */
+    Py_ssize_t loops;    /* of these, bodies that run an event loop */
+    Py_ssize_t optional; /* how many tasks has */
     Py_ssize_t max_workers;
-    Py_ssize_t threads;    /* thread objects made */
-    Py_ssize_t lingering;  /* pumps that wait for more before they end */
-    Py_ssize_t watching;   /* submitters that wait for a new thread to begin */
-    sem_t more;            /* one for each lingering pump that is called */
-    sem_t began;           /* one for each watching submitter whose thread began */
-    char direct;           /* has a capacity: every task is a native one */
+    Py_ssize_t threads;   /* thread objects made */
+    Py_ssize_t lingering; /* pumps that wait for more before they end */
+    Py_ssize_t watching;  /* submitters that wait for a new thread to begin */
+    sem_t more;           /* one for each lingering pump that is called */
+    sem_t began;          /* one for each watching submitter whose thread began */
+    char direct;          /* has a capacity: every task is a native one */
     char closed;
     char joined;
-    char forked;           /* inherited by a child process: the native executor must not be touched */
+    char forked; /* inherited by a child process: the native executor must not be touched */
 } Pool;
 
 typedef struct {
-    PyObject_HEAD
-    Pool *pool;
+    PyObject_HEAD Pool *pool;
 } Executor;
 
 typedef struct Port {
-    PyObject_HEAD
-    execq_cq *cq;
+    PyObject_HEAD execq_cq *cq;
     int fd;
     char signaled; /* a completion is in the queue, or on its way */
     char closed;
@@ -97,12 +93,12 @@ typedef struct Port {
 
 /* What this thread is to the extension. */
 typedef struct {
-    PyThreadState *state;   /* kept for the thread's whole life; NULL: not a worker that we have met */
+    PyThreadState *state; /* kept for the thread's whole life; NULL: not a worker that we have met */
     PyGILState_STATE gil;
-    Pool *pool;             /* whose worker it is */
-    PyObject *thread;       /* its thread object */
-    int has_loop;           /* an asyncio loop of its own was made */
-    PyObject *target;       /* of the call that runs here */
+    Pool *pool;       /* whose worker it is */
+    PyObject *thread; /* its thread object */
+    int has_loop;     /* an asyncio loop of its own was made */
+    PyObject *target; /* of the call that runs here */
 } Here;
 
 extern __thread Here execq_here;

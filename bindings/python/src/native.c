@@ -21,16 +21,18 @@ typedef struct {
     void *function;
     int64_t integers[INTEGERS];
     double doubles[DOUBLES];
-    int gives;        /* 'v', 'i', 'd' or 'f': what comes back */
+    int gives; /* 'v', 'i', 'd' or 'f': what comes back */
 } Call;
 
-#define TYPES int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, double, double, double, double, double, double, double, double
-#define VALUES(c)                                                                                                          \
-    (c)->integers[0], (c)->integers[1], (c)->integers[2], (c)->integers[3], (c)->integers[4], (c)->integers[5],            \
-        (c)->doubles[0], (c)->doubles[1], (c)->doubles[2], (c)->doubles[3], (c)->doubles[4], (c)->doubles[5],              \
+#define TYPES \
+    int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, double, double, double, double, double, double, double, double
+#define VALUES(c)                                                                                               \
+    (c)->integers[0], (c)->integers[1], (c)->integers[2], (c)->integers[3], (c)->integers[4], (c)->integers[5], \
+        (c)->doubles[0], (c)->doubles[1], (c)->doubles[2], (c)->doubles[3], (c)->doubles[4], (c)->doubles[5],   \
         (c)->doubles[6], (c)->doubles[7]
 
-static void call_function(Call *call, unsigned char out[8]) {
+static void call_function(Call *call, unsigned char out[8])
+{
     memset(out, 0, 8);
     if (call->gives == 'd') {
         double value = ((double (*)(TYPES))call->function)(VALUES(call));
@@ -44,7 +46,8 @@ static void call_function(Call *call, unsigned char out[8]) {
     }
 }
 
-static void tell(Call *call, const unsigned char out[8]) {
+static void tell(Call *call, const unsigned char out[8])
+{
     Future *future = call->future;
     call->future = NULL;
     future->call = 0;
@@ -64,7 +67,8 @@ static void tell(Call *call, const unsigned char out[8]) {
     Py_DECREF(future);
 }
 
-static int32_t run_call(void *env, void **result) {
+static int32_t run_call(void *env, void **result)
+{
     Call *call = env;
     unsigned char out[8];
     (void)result;
@@ -75,14 +79,17 @@ static int32_t run_call(void *env, void **result) {
     return 0;
 }
 
-static void drop_call(void *env) {
+static void drop_call(void *env)
+{
     Call *call = env;
-    if (execq_exiting > 1) return;
+    if (execq_exiting > 1)
+        return;
     Entry entry = enter_any();
     if (call->future) {
         call->future->call = 0;
         PyObject *answer = PyObject_CallMethod((PyObject *)call->future, "cancel", NULL);
-        if (!answer || future_start(call->future)) PyErr_WriteUnraisable((PyObject *)call->future);
+        if (!answer || future_start(call->future))
+            PyErr_WriteUnraisable((PyObject *)call->future);
         Py_XDECREF(answer);
         Py_DECREF(call->future);
     }
@@ -92,10 +99,12 @@ static void drop_call(void *env) {
     leave(entry);
 }
 
-static int fill(Call *call, PyObject *integers, PyObject *doubles) {
+static int fill(Call *call, PyObject *integers, PyObject *doubles)
+{
     Py_ssize_t count = PyTuple_GET_SIZE(integers), reals = PyTuple_GET_SIZE(doubles);
     if (count > INTEGERS || reals > DOUBLES) {
-        PyErr_Format(PyExc_ValueError, "a native function takes at most %d integers and pointers, and %d floating-point numbers",
+        PyErr_Format(PyExc_ValueError,
+                     "a native function takes at most %d integers and pointers, and %d floating-point numbers",
                      INTEGERS, DOUBLES);
         return -1;
     }
@@ -112,21 +121,24 @@ static int fill(Call *call, PyObject *integers, PyObject *doubles) {
 }
 
 /* native_call(pool, future, address, integers, doubles, gives, keep, decode) */
-PyObject *native_call(PyObject *module, PyObject *args) {
+PyObject *native_call(PyObject *module, PyObject *args)
+{
     (void)module;
     PyObject *pool, *future, *integers, *doubles, *keep, *decode;
     unsigned long long address;
     int gives;
-    if (!PyArg_ParseTuple(args, "O!O!KO!O!COO", &execq_pool_type, &pool, &execq_future_type, &future, &address, &PyTuple_Type,
-                          &integers, &PyTuple_Type, &doubles, &gives, &keep, &decode))
+    if (!PyArg_ParseTuple(args, "O!O!KO!O!COO", &execq_pool_type, &pool, &execq_future_type, &future, &address,
+                          &PyTuple_Type, &integers, &PyTuple_Type, &doubles, &gives, &keep, &decode))
         return NULL;
     if (!EXECQ_HAS_NATIVE_CALLS) {
         PyErr_SetString(PyExc_NotImplementedError, "native calls are not implemented for this processor");
         return NULL;
     }
-    if (pool_ready((Pool *)pool)) return NULL;
+    if (pool_ready((Pool *)pool))
+        return NULL;
     Call call = {.function = (void *)(uintptr_t)address, .gives = gives};
-    if (fill(&call, integers, doubles)) return NULL;
+    if (fill(&call, integers, doubles))
+        return NULL;
     call.pool = (Pool *)Py_NewRef(pool);
     call.future = (Future *)Py_NewRef(future);
     call.keep = Py_NewRef(keep);
@@ -137,10 +149,8 @@ PyObject *native_call(PyObject *module, PyObject *args) {
     options.env_size = sizeof call;
     execq_future *native = NULL;
     execq_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = execq_submit_with(((Pool *)pool)->native, &options, run_call, &call, &native);
-    Py_END_ALLOW_THREADS
-    if (status != EXECQ_OK) return raise_status(status, "the native call");
+    Py_BEGIN_ALLOW_THREADS status = execq_submit_with(((Pool *)pool)->native, &options, run_call, &call, &native);
+    Py_END_ALLOW_THREADS if (status != EXECQ_OK) return raise_status(status, "the native call");
     ((Future *)future)->native = native;
     return Py_NewRef(future);
 }

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <time.h>
 
-PyObject *raise_status(execq_status status, const char *what) {
-    if (status == EXECQ_ENOMEM) return PyErr_NoMemory();
+PyObject *raise_status(execq_status status, const char *what)
+{
+    if (status == EXECQ_ENOMEM)
+        return PyErr_NoMemory();
     if (status == EXECQ_EFULL)
         PyErr_SetString(execq_full_error, "the executor is full");
     else if (status == EXECQ_ECLOSED)
@@ -23,7 +25,8 @@ PyObject *raise_status(execq_status status, const char *what) {
 
 /* ---- the list ---- */
 
-static void append(Pool *pool, Item *item) {
+static void append(Pool *pool, Item *item)
+{
     item->next = NULL;
     item->previous = pool->last;
     if (pool->last)
@@ -33,10 +36,12 @@ static void append(Pool *pool, Item *item) {
     pool->last = item;
     item->waits = 1;
     pool->waiting++;
-    if (!item->port) ((Future *)item->target)->item = item;
+    if (!item->port)
+        ((Future *)item->target)->item = item;
 }
 
-void pool_unlink(Pool *pool, Item *item) {
+void pool_unlink(Pool *pool, Item *item)
+{
     if (item->previous)
         item->previous->next = item->next;
     else
@@ -47,57 +52,67 @@ void pool_unlink(Pool *pool, Item *item) {
         pool->last = item->previous;
     item->waits = 0;
     pool->waiting--;
-    if (!item->port) ((Future *)item->target)->item = NULL;
+    if (!item->port)
+        ((Future *)item->target)->item = NULL;
 }
 
 /* ---- pumps ---- */
 
 static int32_t pump(void *env, void **result);
 
-static execq_status start_pump(Pool *pool) {
+static execq_status start_pump(Pool *pool)
+{
     Py_INCREF(pool);
     execq_status status = execq_submit(pool->native, pump, pool, NULL);
-    if (status != EXECQ_OK) Py_DECREF(pool);
+    if (status != EXECQ_OK)
+        Py_DECREF(pool);
     return status;
 }
 
 /* Native tasks of the same pool wait: they get their turn, in the order of their priorities, and the pump goes on after them. */
-static int give_way(Pool *pool) {
+static int give_way(Pool *pool)
+{
     return pool->optional && pool->waiting && !pool->forked && start_pump(pool) == EXECQ_OK;
 }
 
 enum { LINGER_NS = 2000000, WATCH_NS = 100000000 };
 
 /* Waits for the semaphore, without the GIL. */
-static void wait_for(sem_t *semaphore, long nanoseconds) {
+static void wait_for(sem_t *semaphore, long nanoseconds)
+{
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_nsec += nanoseconds;
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
-    Py_BEGIN_ALLOW_THREADS
-    while (sem_timedwait(semaphore, &until) && errno == EINTR) continue;
+    Py_BEGIN_ALLOW_THREADS while (sem_timedwait(semaphore, &until) && errno == EINTR) continue;
     Py_END_ALLOW_THREADS
 }
 
-static void call_lingering(Pool *pool) {
-    for (Py_ssize_t i = 0; i < pool->lingering; ++i) sem_post(&pool->more);
+static void call_lingering(Pool *pool)
+{
+    for (Py_ssize_t i = 0; i < pool->lingering; ++i)
+        sem_post(&pool->more);
 }
 
 /* Before it ends, a pump waits a moment: a task that follows at once finds it, and neither wakes nor starts a thread. */
-static int more_came(Pool *pool) {
-    if (pool->closed || pool->optional) return pool->first != NULL;
+static int more_came(Pool *pool)
+{
+    if (pool->closed || pool->optional)
+        return pool->first != NULL;
     pool->lingering++;
     wait_for(&pool->more, LINGER_NS);
     pool->lingering--;
     return pool->first != NULL;
 }
 
-static int32_t pump(void *env, void **result) {
+static int32_t pump(void *env, void **result)
+{
     Pool *pool = env;
     (void)result;
     Entry entry = enter_worker(pool);
-    if (pool->watching) sem_post(&pool->began);
+    if (pool->watching)
+        sem_post(&pool->began);
     int handed_on = 0;
     while (!handed_on && (pool->first || more_came(pool))) {
         Item *item = pool->first;
@@ -106,7 +121,8 @@ static int32_t pump(void *env, void **result) {
         item_run(item, 1);
         handed_on = give_way(pool);
     }
-    if (!handed_on) pool->pumps--;
+    if (!handed_on)
+        pool->pumps--;
     Py_DECREF(pool);
     leave(entry);
     return 0;
@@ -114,40 +130,51 @@ static int32_t pump(void *env, void **result) {
 
 /* A thread object for a pump that is one too many for those there are. As where a thread is started by its submitter, the
  * thread has begun when this returns, and with it the task; it does not come where others hold the workers. */
-static int more_threads(Pool *pool) {
-    if (pool->pumps <= pool->threads) return 0;
+static int more_threads(Pool *pool)
+{
+    if (pool->pumps <= pool->threads)
+        return 0;
     PyObject *answer = PyObject_CallMethod(pool->owner, "add", NULL);
     Py_XDECREF(answer);
-    if (!answer) return -1;
-    if (pool->optional) return 0;
-    while (!sem_trywait(&pool->began)) continue;
+    if (!answer)
+        return -1;
+    if (pool->optional)
+        return 0;
+    while (!sem_trywait(&pool->began))
+        continue;
     pool->watching++;
     wait_for(&pool->began, WATCH_NS);
     pool->watching--;
     return 0;
 }
 
-static int tell_preempt(Pool *pool) {
-    if (!pool->preempt || pool->running < pool->max_workers || pool->loops < pool->running) return 0;
+static int tell_preempt(Pool *pool)
+{
+    if (!pool->preempt || pool->running < pool->max_workers || pool->loops < pool->running)
+        return 0;
     PyObject *answer = PyObject_CallNoArgs(pool->preempt);
     Py_XDECREF(answer);
     return answer ? 0 : -1;
 }
 
 /* Puts the item into the list, and starts a pump if none is free for it. Takes the item, also where it fails. */
-int pool_push(Pool *pool, Item *item) {
+int pool_push(Pool *pool, Item *item)
+{
     append(pool, item);
     if (pool->waiting <= pool->pumps - pool->running) {
-        if (pool->lingering) sem_post(&pool->more);
+        if (pool->lingering)
+            sem_post(&pool->more);
         return 0;
     }
-    if (pool->pumps >= pool->max_workers) return tell_preempt(pool);
+    if (pool->pumps >= pool->max_workers)
+        return tell_preempt(pool);
     execq_status status = start_pump(pool);
     if (status == EXECQ_OK) {
         pool->pumps++;
         return more_threads(pool);
     }
-    if (pool->pumps) return 0; /* it waits a little longer */
+    if (pool->pumps)
+        return 0; /* it waits a little longer */
     pool_unlink(pool, item);
     item_drop(item);
     raise_status(status, "the executor");
@@ -155,7 +182,8 @@ int pool_push(Pool *pool, Item *item) {
 }
 
 /* Ends an item whose body never ran, and never will. */
-static void cancel_item(Item *item) {
+static void cancel_item(Item *item)
+{
     if (item->port) {
         item->outcome = PyObject_CallNoArgs(execq_cancelled_error);
         item->failed = 1;
@@ -163,7 +191,8 @@ static void cancel_item(Item *item) {
         return;
     }
     PyObject *answer = PyObject_CallMethod(item->target, "cancel", NULL);
-    if (!answer || future_start((Future *)item->target) < 0) PyErr_WriteUnraisable(item->target);
+    if (!answer || future_start((Future *)item->target) < 0)
+        PyErr_WriteUnraisable(item->target);
     Py_XDECREF(answer);
     item_drop(item);
 }
@@ -175,24 +204,29 @@ typedef struct {
     Pool *pool; /* the task's reference */
 } Task;
 
-static void link_task(Pool *pool, Item *item) {
+static void link_task(Pool *pool, Item *item)
+{
     item->next = pool->tasks;
     item->previous = NULL;
-    if (pool->tasks) pool->tasks->previous = item;
+    if (pool->tasks)
+        pool->tasks->previous = item;
     pool->tasks = item;
     pool->optional++;
 }
 
-static void unlink_task(Pool *pool, Item *item) {
+static void unlink_task(Pool *pool, Item *item)
+{
     if (item->previous)
         item->previous->next = item->next;
     else
         pool->tasks = item->next;
-    if (item->next) item->next->previous = item->previous;
+    if (item->next)
+        item->next->previous = item->previous;
     pool->optional--;
 }
 
-static int32_t run_task(void *env, void **result) {
+static int32_t run_task(void *env, void **result)
+{
     Task *task = env;
     (void)result;
     Entry entry = enter_worker(task->pool);
@@ -209,9 +243,11 @@ static int32_t run_task(void *env, void **result) {
 }
 
 /* Ends the task; where the body never ran, the library canceled it. */
-static void drop_task(void *env) {
+static void drop_task(void *env)
+{
     Task *task = env;
-    if (execq_exiting > 1) return;
+    if (execq_exiting > 1)
+        return;
     Entry entry = enter_any();
     Item *item = task->item;
     if (item) {
@@ -222,7 +258,8 @@ static void drop_task(void *env) {
     leave(entry);
 }
 
-static int submit_task(Pool *pool, Item *item, execq_task_options *options) {
+static int submit_task(Pool *pool, Item *item, execq_task_options *options)
+{
     Future *future = item->port ? NULL : (Future *)Py_NewRef(item->target);
     Task task = {item, (Pool *)Py_NewRef((PyObject *)pool)};
     execq_future *native = NULL;
@@ -231,20 +268,17 @@ static int submit_task(Pool *pool, Item *item, execq_task_options *options) {
     options->env_size = sizeof task;
     link_task(pool, item);
     call_lingering(pool);
-    Py_BEGIN_ALLOW_THREADS
-    status = execq_submit_with(pool->native, options, run_task, &task, future ? &native : NULL);
-    Py_END_ALLOW_THREADS
-    if (status != EXECQ_OK)
-        raise_status(status, "the task's options");
-    else if (future)
-        future->native = native;
+    Py_BEGIN_ALLOW_THREADS status = execq_submit_with(pool->native, options, run_task, &task, future ? &native : NULL);
+    Py_END_ALLOW_THREADS if (status != EXECQ_OK) raise_status(status, "the task's options");
+    else if (future) future->native = native;
     Py_XDECREF(future);
     return status == EXECQ_OK ? 0 : -1;
 }
 
 /* ---- pools ---- */
 
-int pool_ready(Pool *pool) {
+int pool_ready(Pool *pool)
+{
     if (pool->broken) {
         PyErr_SetObject(execq_broken_pool, pool->broken);
         return -1;
@@ -260,7 +294,8 @@ int pool_ready(Pool *pool) {
     return -1;
 }
 
-static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
+{
     static char *names[] = {"max_workers", "name", "owner", "initializer", "initargs", "capacity", "policy", NULL};
     Py_ssize_t max_workers;
     const char *name;
@@ -274,7 +309,8 @@ static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
         return NULL;
     }
     Pool *self = (Pool *)type->tp_alloc(type, 0);
-    if (!self) return NULL;
+    if (!self)
+        return NULL;
     sem_init(&self->more, 0, 0);
     sem_init(&self->began, 0, 0);
     self->owner = Py_NewRef(owner);
@@ -289,12 +325,14 @@ static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) 
     options.full_policy = policy;
     options.max_spares = -1;
     execq_status status = execq_executor_new(&options, &self->native);
-    if (status == EXECQ_OK) return (PyObject *)self;
+    if (status == EXECQ_OK)
+        return (PyObject *)self;
     Py_DECREF(self);
     return raise_status(status, "the executor's options");
 }
 
-static int pool_traverse(Pool *self, visitproc visit, void *arg) {
+static int pool_traverse(Pool *self, visitproc visit, void *arg)
+{
     Py_VISIT(self->owner);
     Py_VISIT(self->initializer);
     Py_VISIT(self->initargs);
@@ -302,7 +340,8 @@ static int pool_traverse(Pool *self, visitproc visit, void *arg) {
     return 0;
 }
 
-static int pool_clear(Pool *self) {
+static int pool_clear(Pool *self)
+{
     Py_CLEAR(self->owner);
     Py_CLEAR(self->initializer);
     Py_CLEAR(self->initargs);
@@ -310,24 +349,29 @@ static int pool_clear(Pool *self) {
     return 0;
 }
 
-static void pool_dealloc(Pool *self) {
+static void pool_dealloc(Pool *self)
+{
     PyObject_GC_UnTrack(self);
     pool_clear(self);
     Py_CLEAR(self->broken);
-    if (execq_exiting < 2 && !self->forked) execq_executor_release(self->native);
+    if (execq_exiting < 2 && !self->forked)
+        execq_executor_release(self->native);
     Py_TYPE(self)->tp_free((PyObject *)self);
 }
 
-static PyObject *pool_close(Pool *self, PyObject *unused) {
+static PyObject *pool_close(Pool *self, PyObject *unused)
+{
     (void)unused;
     self->closed = 1;
     call_lingering(self);
-    if (!self->forked) execq_executor_close(self->native, EXECQ_DRAIN);
+    if (!self->forked)
+        execq_executor_close(self->native, EXECQ_DRAIN);
     Py_RETURN_NONE;
 }
 
 /* Cancels the futures of what has not started. */
-static PyObject *pool_cancel(Pool *self, PyObject *unused) {
+static PyObject *pool_cancel(Pool *self, PyObject *unused)
+{
     (void)unused;
     while (self->first) {
         Item *item = self->first;
@@ -336,13 +380,16 @@ static PyObject *pool_cancel(Pool *self, PyObject *unused) {
     }
     Py_ssize_t count = 0;
     PyObject *futures = PyTuple_New(self->optional);
-    if (!futures) return NULL;
+    if (!futures)
+        return NULL;
     for (Item *item = self->tasks; item; item = item->next)
         PyTuple_SET_ITEM(futures, count++, Py_NewRef(item->port ? Py_None : item->target));
     for (Py_ssize_t i = 0; i < count; ++i) {
-        if (PyTuple_GET_ITEM(futures, i) == Py_None) continue;
+        if (PyTuple_GET_ITEM(futures, i) == Py_None)
+            continue;
         PyObject *answer = PyObject_CallMethod(PyTuple_GET_ITEM(futures, i), "cancel", NULL);
-        if (!answer) PyErr_WriteUnraisable(PyTuple_GET_ITEM(futures, i));
+        if (!answer)
+            PyErr_WriteUnraisable(PyTuple_GET_ITEM(futures, i));
         Py_XDECREF(answer);
     }
     Py_DECREF(futures);
@@ -350,15 +397,17 @@ static PyObject *pool_cancel(Pool *self, PyObject *unused) {
 }
 
 /* join(seconds): whether all is done and every thread has ended; only looks a short while, so that signals are heard. */
-static PyObject *pool_join(Pool *self, PyObject *seconds) {
+static PyObject *pool_join(Pool *self, PyObject *seconds)
+{
     double wait = PyFloat_AsDouble(seconds);
-    if (wait == -1.0 && PyErr_Occurred()) return NULL;
-    if (self->joined || self->forked) Py_RETURN_TRUE;
+    if (wait == -1.0 && PyErr_Occurred())
+        return NULL;
+    if (self->joined || self->forked)
+        Py_RETURN_TRUE;
     execq_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = execq_executor_join(self->native, (int64_t)(wait * 1e9), NULL);
-    Py_END_ALLOW_THREADS
-    if (status == EXECQ_OK) {
+    Py_BEGIN_ALLOW_THREADS status = execq_executor_join(self->native, (int64_t)(wait * 1e9), NULL);
+    Py_END_ALLOW_THREADS if (status == EXECQ_OK)
+    {
         self->joined = 1;
         Py_RETURN_TRUE;
     }
@@ -366,49 +415,60 @@ static PyObject *pool_join(Pool *self, PyObject *seconds) {
         PyErr_SetString(PyExc_RuntimeError, "cannot join current thread");
         return NULL;
     }
-    if (status == EXECQ_ETIMEDOUT) Py_RETURN_FALSE;
+    if (status == EXECQ_ETIMEDOUT)
+        Py_RETURN_FALSE;
     return raise_status(status, "join");
 }
 
-static PyObject *pool_forked(Pool *self, PyObject *unused) {
+static PyObject *pool_forked(Pool *self, PyObject *unused)
+{
     (void)unused;
     self->forked = 1;
     Py_RETURN_NONE;
 }
 
-static PyObject *pool_set_preempt(Pool *self, PyObject *call) {
+static PyObject *pool_set_preempt(Pool *self, PyObject *call)
+{
     Py_XSETREF(self->preempt, call == Py_None ? NULL : Py_NewRef(call));
     Py_RETURN_NONE;
 }
 
-static PyObject *pool_loop(Pool *self, PyObject *begins) {
+static PyObject *pool_loop(Pool *self, PyObject *begins)
+{
     self->loops += PyObject_IsTrue(begins) ? 1 : -1;
-    if (self->loops > 0 && self->waiting && tell_preempt(self)) return NULL;
+    if (self->loops > 0 && self->waiting && tell_preempt(self))
+        return NULL;
     Py_RETURN_NONE;
 }
 
 /* again(call): one more body of the pool's own, also after a close. */
-static PyObject *pool_again(Pool *self, PyObject *call) {
-    if (self->forked) Py_RETURN_NONE;
+static PyObject *pool_again(Pool *self, PyObject *call)
+{
+    if (self->forked)
+        Py_RETURN_NONE;
     Item *item = item_new(self, &call, 0, NULL);
-    if (!item) return NULL;
+    if (!item)
+        return NULL;
     item->target = (PyObject *)future_new();
     if (!item->target) {
         item_drop(item);
         return NULL;
     }
-    if (pool_push(self, item)) return NULL;
+    if (pool_push(self, item))
+        return NULL;
     Py_RETURN_NONE;
 }
 
-static int put(PyObject *into, const char *key, uint64_t value) {
+static int put(PyObject *into, const char *key, uint64_t value)
+{
     PyObject *number = PyLong_FromUnsignedLongLong(value);
     int bad = !number || PyDict_SetItemString(into, key, number);
     Py_XDECREF(number);
     return bad;
 }
 
-static PyObject *pool_stats(Pool *self, PyObject *unused) {
+static PyObject *pool_stats(Pool *self, PyObject *unused)
+{
     (void)unused;
     if (self->forked) {
         PyErr_SetString(PyExc_RuntimeError, "this executor belongs to the parent process");
@@ -416,11 +476,13 @@ static PyObject *pool_stats(Pool *self, PyObject *unused) {
     }
     execq_stats stats = EXECQ_STATS_INIT;
     execq_status status = execq_executor_stats(self->native, &stats);
-    if (status != EXECQ_OK) return raise_status(status, "stats");
+    if (status != EXECQ_OK)
+        return raise_status(status, "stats");
     PyObject *out = PyDict_New();
     uint64_t queued = (uint64_t)self->waiting + (uint64_t)self->optional;
-    if (!out || put(out, "queued", queued) || put(out, "running", stats.running) || put(out, "threads", stats.threads) ||
-        put(out, "idle", stats.idle) || put(out, "threads_max", stats.threads_max) || put(out, "delayed", stats.delayed) ||
+    if (!out || put(out, "queued", queued) || put(out, "running", stats.running) ||
+        put(out, "threads", stats.threads) || put(out, "idle", stats.idle) ||
+        put(out, "threads_max", stats.threads_max) || put(out, "delayed", stats.delayed) ||
         put(out, "threads_started", stats.threads_started) || put(out, "wakes", stats.wakes) ||
         put(out, "steals", stats.steals)) {
         Py_XDECREF(out);
@@ -434,7 +496,8 @@ static PyMethodDef pool_methods[] = {
     {"cancel", (PyCFunction)pool_cancel, METH_NOARGS, "Cancels what has not started."},
     {"join", (PyCFunction)pool_join, METH_O, "join(seconds): whether all is done and every thread has ended."},
     {"mark_forked", (PyCFunction)pool_forked, METH_NOARGS, "Leaves the native executor to the parent process."},
-    {"set_preempt", (PyCFunction)pool_set_preempt, METH_O, "Whom to tell that a task waits while all workers run loops."},
+    {"set_preempt", (PyCFunction)pool_set_preempt, METH_O,
+     "Whom to tell that a task waits while all workers run loops."},
     {"loop", (PyCFunction)pool_loop, METH_O, "loop(begins): the running body begins, or ends, to run an event loop."},
     {"again", (PyCFunction)pool_again, METH_O, "again(call): one more body of the pool's own, also after a close."},
     {"stats", (PyCFunction)pool_stats, METH_NOARGS, "What the pool does now, and did so far."},
@@ -465,7 +528,8 @@ PyTypeObject execq_pool_type = {
 
 /* ---- executors ---- */
 
-static PyObject *executor_submit(Executor *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+static PyObject *executor_submit(Executor *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
     Pool *pool = self->pool;
     if (nargs < 1) {
         PyErr_SetString(PyExc_TypeError, "ThreadPoolExecutor.submit() missing 1 required positional argument: 'fn'");
@@ -475,9 +539,11 @@ static PyObject *executor_submit(Executor *self, PyObject *const *args, Py_ssize
         PyErr_SetString(PyExc_RuntimeError, "the executor is not initialized");
         return NULL;
     }
-    if (pool_ready(pool)) return NULL;
+    if (pool_ready(pool))
+        return NULL;
     Item *item = item_new(pool, args, nargs - 1, kwnames);
-    if (!item) return NULL;
+    if (!item)
+        return NULL;
     PyObject *future = (PyObject *)future_new();
     if (!future) {
         item_drop(item);
@@ -485,46 +551,54 @@ static PyObject *executor_submit(Executor *self, PyObject *const *args, Py_ssize
     }
     item->target = Py_NewRef(future);
     execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
-    if (pool->direct ? submit_task(pool, item, &options) : pool_push(pool, item)) Py_CLEAR(future);
+    if (pool->direct ? submit_task(pool, item, &options) : pool_push(pool, item))
+        Py_CLEAR(future);
     return future;
 }
 
 /* submit_with((priority, start_within, timeout, delay, no_wait, context), future, fn, *args, **kwargs); times in seconds,
  * None: none; context: copy the caller's. */
-static PyObject *executor_submit_with(Executor *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+static PyObject *executor_submit_with(Executor *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
     execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
     int no_wait, context;
     long long start_within, timeout, delay;
-    if (nargs < 3 || !self->pool || !PyArg_ParseTuple(args[0], "iLLLpp", &options.priority, &start_within, &timeout, &delay,
-                                                     &no_wait, &context))
+    if (nargs < 3 || !self->pool ||
+        !PyArg_ParseTuple(args[0], "iLLLpp", &options.priority, &start_within, &timeout, &delay, &no_wait, &context))
         return NULL;
-    if (pool_ready(self->pool)) return NULL;
+    if (pool_ready(self->pool))
+        return NULL;
     options.start_within_ns = start_within;
     options.timeout_ns = timeout;
     options.delay_ns = delay;
     options.flags = no_wait ? EXECQ_TASK_NO_WAIT : 0;
     Item *item = item_new(self->pool, args + 2, nargs - 3, kwnames);
-    if (!item) return NULL;
+    if (!item)
+        return NULL;
     item->target = Py_NewRef(args[1]);
     if (context && !(item->context = PyContext_CopyCurrent())) {
         item_drop(item);
         return NULL;
     }
     int plain = !self->pool->direct && !options.priority && !start_within && !timeout && !delay;
-    if (plain ? pool_push(self->pool, item) : submit_task(self->pool, item, &options)) return NULL;
+    if (plain ? pool_push(self->pool, item) : submit_task(self->pool, item, &options))
+        return NULL;
     return Py_NewRef(args[1]);
 }
 
 /* submit_to_port(port, future, fn, *args, **kwargs): runs fn in a copy of the caller's context; its outcome goes to the
  * future of the port's event loop. */
-static PyObject *executor_submit_to_port(Executor *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames) {
+static PyObject *executor_submit_to_port(Executor *self, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
     if (nargs < 3 || !self->pool || !Py_IS_TYPE(args[0], &execq_port_type)) {
         PyErr_SetString(PyExc_TypeError, "submit_to_port(port, future, fn, ...)");
         return NULL;
     }
-    if (pool_ready(self->pool)) return NULL;
+    if (pool_ready(self->pool))
+        return NULL;
     Item *item = item_new(self->pool, args + 2, nargs - 3, kwnames);
-    if (!item) return NULL;
+    if (!item)
+        return NULL;
     item->port = (Port *)Py_NewRef(args[0]);
     item->target = Py_NewRef(args[1]);
     item->context = PyContext_CopyCurrent();
@@ -534,16 +608,19 @@ static PyObject *executor_submit_to_port(Executor *self, PyObject *const *args, 
     }
     execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
     options.flags = EXECQ_TASK_NO_WAIT; /* an event loop must not be blocked */
-    if (self->pool->direct ? submit_task(self->pool, item, &options) : pool_push(self->pool, item)) return NULL;
+    if (self->pool->direct ? submit_task(self->pool, item, &options) : pool_push(self->pool, item))
+        return NULL;
     return Py_NewRef(args[1]);
 }
 
-static PyObject *executor_get_pool(Executor *self, void *unused) {
+static PyObject *executor_get_pool(Executor *self, void *unused)
+{
     (void)unused;
     return Py_NewRef(self->pool ? (PyObject *)self->pool : Py_None);
 }
 
-static int executor_set_pool(Executor *self, PyObject *pool, void *unused) {
+static int executor_set_pool(Executor *self, PyObject *pool, void *unused)
+{
     (void)unused;
     if (!pool || !Py_IS_TYPE(pool, &execq_pool_type)) {
         PyErr_SetString(PyExc_TypeError, "_pool is a Pool");
@@ -553,20 +630,24 @@ static int executor_set_pool(Executor *self, PyObject *pool, void *unused) {
     return 0;
 }
 
-static int executor_traverse(Executor *self, visitproc visit, void *arg) {
+static int executor_traverse(Executor *self, visitproc visit, void *arg)
+{
     Py_VISIT(self->pool);
     return 0;
 }
 
-static int executor_clear(Executor *self) {
+static int executor_clear(Executor *self)
+{
     Pool *pool = self->pool;
     self->pool = NULL;
-    if (pool && !pool->closed) Py_DECREF(pool_close(pool, NULL));
+    if (pool && !pool->closed)
+        Py_DECREF(pool_close(pool, NULL));
     Py_XDECREF(pool);
     return 0;
 }
 
-static void executor_dealloc(Executor *self) {
+static void executor_dealloc(Executor *self)
+{
     PyObject_GC_UnTrack(self);
     executor_clear(self);
     Py_TYPE(self)->tp_free((PyObject *)self);

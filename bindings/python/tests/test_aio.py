@@ -12,7 +12,7 @@ import unittest
 import execq
 from execq import aio
 
-WAIT = 60
+WAIT = 30
 var = contextvars.ContextVar("var", default="none")
 
 
@@ -190,6 +190,24 @@ class Loops(Aio):
         gate.set()
         self.assertTrue(done.wait(WAIT))
 
+    def test_a_shutdown_cancels_what_coroutines_left_behind(self):
+        ended = threading.Event()
+        kept = []
+
+        async def for_ever():
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.set()
+
+        async def leave():
+            kept.append(asyncio.ensure_future(for_ever()))
+            await asyncio.sleep(0)
+
+        aio.exec_in_executor_threading_future(self.pool, leave).result(WAIT)
+        self.pool.shutdown()
+        self.assertTrue(ended.is_set())
+
     def test_one_worker_runs_blocking_calls_between(self):
         pool = execq.ThreadPoolExecutor(1)
         release = threading.Event()
@@ -260,6 +278,34 @@ class Loops(Aio):
         with self.assertRaisesRegex(RuntimeError, "initConf"):
             aio.lift_to_async(where)
 
+    def test_what_is_lifted_to_a_loop_that_ends_hears_of_it(self):
+        inside = threading.Event()
+
+        async def for_ever():
+            inside.set()
+            await asyncio.Event().wait()
+
+        async def main():
+            aio.initConf()
+            future = aio.exec_in_executor_threading_future(self.pool, aio.lift_to_async, for_ever)
+            await asyncio.to_thread(inside.wait, WAIT)
+            return future
+
+        future = self.run_async(main())
+        with self.assertRaises(concurrent.futures.CancelledError):
+            future.result(WAIT)
+
+    def test_lifting_to_a_loop_that_was_closed_before_it_began(self):
+        class Stopped:  # runs nothing any more, and is then closed
+            closed = False
+            is_running = staticmethod(lambda: True)
+            call_soon_threadsafe = staticmethod(lambda call: setattr(Stopped, "closed", True))
+            is_closed = staticmethod(lambda: Stopped.closed)
+
+        aio._main_loop = Stopped()
+        with self.assertRaisesRegex(RuntimeError, "was closed"):
+            aio.lift_to_async(doubled, 1)
+
     def test_configuration_stays_until_it_is_cleared(self):
         async def main():
             aio.initConf(executor=self.pool)
@@ -278,6 +324,31 @@ class Loops(Aio):
             future = await asyncio.to_thread(aio.exec_in_executor, self.pool, pow, 2, 6)
             self.assertIs(future.get_loop(), asyncio.get_running_loop())
             self.assertEqual(await future, 64)
+
+        self.run_async(main())
+
+
+class Growth(Aio):
+    def test_many_calls_leave_nothing(self):
+        async def one(n):
+            return n
+
+        async def round_trip(count):
+            for begin in range(0, count, 500):
+                span = range(begin, begin + 500)
+                await asyncio.gather(*[aio.exec_in_executor(self.pool, dict, a=n) for n in span],
+                                     *[aio.exec_in_executor(self.pool, one, n) for n in span])
+
+        async def main():
+            await round_trip(2000)
+            gc.collect()
+            objects = len(gc.get_objects())
+            gc.disable()  # what only the collector could free would stay
+            try:
+                await round_trip(10000)
+                self.assertLess(len(gc.get_objects()) - objects, 2000)
+            finally:
+                gc.enable()
 
         self.run_async(main())
 
@@ -479,6 +550,16 @@ class Queue(Aio):
                     await (await queue.aadd_task(pow, 1, 1))
 
         self.run_async(main())
+
+    def test_a_queue_whose_loop_ends_leaves_nobody_waiting(self):
+        async def main():
+            queue = aio.AsyncExecutionQueue(executor=self.pool, queue=asyncio.Queue(1))
+            await queue.__aenter__()
+            queue._worker.cancel()  # as at the end of asyncio.run()
+            return [queue.add_task(pow, 1, 1), queue.add_task(pow, 1, 1)]
+
+        futures = self.run_async(main())
+        self.assertTrue(all(future.cancelled() for future in futures))
 
     def test_a_worker_loop_adds_to_the_queue_of_another_loop(self):
         async def main():

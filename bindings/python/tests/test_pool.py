@@ -369,12 +369,35 @@ class Process(unittest.TestCase):
         self.assertEqual(done.stdout, "cannot schedule new futures after fork\n8\n")
         self.assertEqual(done.stderr, "")
 
+    def test_a_child_process_ends_as_any_other(self):
+        done = self.python("""if True:
+            import os, execq, sys
+            pool = execq.ThreadPoolExecutor(2)
+            pool.submit(pow, 2, 2).result()
+            child = os.fork()
+            if not child:
+                sys.exit(7)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+            """)
+        self.assertEqual((done.stdout, done.stderr), ("7\n", ""))
+
+    def test_the_interpreter_ends_though_a_background_task_never_would(self):
+        done = self.python("""if True:
+            import asyncio, execq.aio
+            kept = []
+            async def leave():
+                kept.append(asyncio.ensure_future(asyncio.Event().wait()))
+            execq.aio.exec_in_executor_threading_future(None, leave).result()
+            print("left")
+            """)
+        self.assertEqual((done.stdout, done.stderr), ("left\n", ""))
+
     def test_the_interpreter_ends_after_all_that_was_accepted(self):
         done = self.python("""if True:
-            import execq, time
+            import execq, os, time
             pool = execq.ThreadPoolExecutor(2)
             for n in range(20):
-                pool.submit(lambda n: (time.sleep(0.01), print(n, flush=True)), n)
+                pool.submit(lambda n: (time.sleep(0.01), os.write(1, b'%d ' % n)), n)
             del pool
             """)
         self.assertEqual(sorted(map(int, done.stdout.split())), list(range(20)))
