@@ -79,8 +79,8 @@ def native(
     and gives the Future of what it returns. No Python runs, and the interpreter is held by nobody, while the function does.
 
     argtypes, restype: as those of a ctypes function, numbers, pointers and strings; without argtypes the arguments are ctypes
-    objects, ints (C int), bytes or None. At most six integers and pointers and eight floating-point numbers. What pointers point
-    to is kept until the end. The future is PENDING until the call has ended, and its cancel() True only where it never began.
+    objects, ints (C int), bytes or None. At most six integers and pointers and eight floating-point numbers. What
+    pointers point to is kept until the end. The future is PENDING until the call has ended, and its cancel() True only where it never began.
     Raises TypeError, ValueError, AttributeError (no such function), OSError (no such library), RuntimeError (closed)."""
     if not isinstance(executor, ThreadPoolExecutor):
         raise TypeError("executor must be an execq.ThreadPoolExecutor")

@@ -1,7 +1,8 @@
 """For asyncio: blocking functions and coroutines on a pool, awaited on the loop.
 
 The names and contracts are those of exec_in_executor's family: exec_in_executor, exec_in_executor_threading_future, initConf
-(initConfig), ensure_thread_event_loop, lift_to_async, get_main_event_loop, chain_future_results, AsyncExecutionQueue, to_thread.
+(initConfig), ensure_thread_event_loop, lift_to_async, get_main_event_loop, chain_future_results, AsyncExecutionQueue,
+to_thread.
 
 The executor is resolved at each call: the one that is given, else that of initConf(), else a default one of
 min(32, cpus + 4) threads. The context is copied at the call, and the function runs in the copy. A failure that nobody looks at

@@ -69,7 +69,7 @@ static execq_status start_pump(Pool *pool)
     return status;
 }
 
-/* Native tasks of the same pool wait: they get their turn, in the order of their priorities, and the pump goes on after them. */
+/* Native tasks of the same pool wait: they get their turn, in the order of their priorities, and the pump goes on after. */
 static int give_way(Pool *pool)
 {
     return pool->optional && pool->waiting && !pool->forked && start_pump(pool) == EXECQ_OK;
