@@ -71,8 +71,8 @@ enum {
  *   has returned, or inside the call where it fails; never at the end of the process.
  * Threads: any. Blocks: never.
  * Order: submissions made after it returned see the change, and so do failures that are given up after it returned.
- * Errors: EXECQ_EINVAL (conf NULL, struct_size, clear and set together, a drop without a hook, exit_policy), EXECQ_ENOTSUP (flags,
- *   unknown bytes), EXECQ_ENOMEM (for the hook). On an error nothing changes. Since: 0.1. */
+ * Errors: EXECQ_EINVAL (conf NULL, struct_size, clear and set together, a drop without a hook, exit_policy), EXECQ_ENOTSUP
+ *   (flags, unknown bytes), EXECQ_ENOMEM (for the hook). On an error nothing changes. Since: 0.1. */
 EXECQ_API execq_status execq_init_conf(const execq_conf *conf);
 
 /* Finds the main loop: that of execq_init_conf.

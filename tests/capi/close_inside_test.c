@@ -1,5 +1,5 @@
-/* Closing, joining and releasing an executor inside of each kind of callback: a join there answers at once that it cannot be, on
- * threads of the executor, and nothing that was accepted is lost. */
+/* Closing, joining and releasing an executor inside of each kind of callback: a join there answers at once that it cannot be,
+ * on threads of the executor, and nothing that was accepted is lost. */
 #include "capi.h"
 
 #include <execq/uv.h>
