@@ -36,6 +36,7 @@
 #include <execq/future.h>
 #include <execq/group.h>
 #include <execq/loop.h>
+#include <execq/manual.h>
 #include <execq/promise.h>
 #include <execq/queue.h>
 #include <execq/stats.h>

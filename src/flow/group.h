@@ -34,13 +34,15 @@
 namespace execq::core {
 
 class Group;
+class Timekeeper;
 
 struct GroupSpec {
     const char* name = nullptr;
     Group* parent = nullptr;
     Executor* executor = nullptr;  // of the limit
     std::uint32_t max_in_flight = 0;
-    std::int64_t deadline_ns = 0;  // on the clock; 0: none
+    Timekeeper* keeper = nullptr;   // of the deadline; null: the process's
+    std::int64_t deadline_ns = 0;  // on its clock; 0: none
     bool keep_going = false;
 };
 
@@ -79,7 +81,7 @@ private:
     ~Group() override;
     execq_status begin(const GroupSpec& spec);
     execq_status enter_parent();
-    execq_status start_timer(std::int64_t deadline_ns);
+    execq_status start_timer(const GroupSpec& spec);
     static void timer_done(execq_future* sleep, void* group);
 
     bool open() const { return !canceled_ && !finished_; }
@@ -96,6 +98,9 @@ private:
     void carry_out(Rest& rest);
     static void drop_use(Group* group);
 
+    execq_status step_until_finished(Deadline deadline);
+    template <class Is>
+    bool each_member(const Is& is);
     void run_in_place(Worker& worker, Deadline deadline);
     Node* next_to_run(Worker& worker, Deadline deadline);
     void find_waiting(Worker& worker, Waiting& waiting);

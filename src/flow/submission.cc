@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <exception>
 #include <limits>
+#include <optional>
 #include <vector>
 
 #include "flow/admission.h"
@@ -49,6 +50,26 @@ private:
     bool owned_ = false;
 };
 
+// The task with its times on the executor's clock, where that is not the one that they were reckoned on.
+class Timed {
+public:
+    Timed(const Resolved& executor, const TaskSpec& spec) : spec_(&spec)
+    {
+        if (executor.status() != EXECQ_OK || spec.times_of_ns == 0 || !executor->keeper().manual()) [[likely]]
+            return;
+        spec_ = &shifted_.emplace(spec);
+        shifted_->times.shift(executor->keeper().now() - spec.times_of_ns);
+    }
+    Timed(const Timed&) = delete;
+    Timed& operator=(const Timed&) = delete;
+
+    const TaskSpec& operator*() const { return *spec_; }
+
+private:
+    const TaskSpec* spec_;
+    std::optional<TaskSpec> shifted_;
+};
+
 // What may fail, or block, before any node is touched.
 execq_status begin(Keeping& keeping, Admission& admission)
 {
@@ -67,7 +88,7 @@ execq_status accept_with(const Resolved& executor, const Entrance& entrance, Nod
                          Keeping& keeping)
 {
     const auto accept = [&] { return keeping.accept(*executor, [&] { return hand_in(executor, entrance, node); }); };
-    keeping.claim_late(node);
+    keeping.prepare(node);
     if (!needs_record(completion)) {
         node.preset_inside(completion);
         return accept();
@@ -86,7 +107,7 @@ execq_status submit_to_port(const Resolved& executor, const TaskSpec& spec, cons
     if (!completion.port->begin_use())
         return EXECQ_ECLOSED;
     Entrance entrance(*executor, spec, 1, false);
-    Keeping keeping(spec);
+    Keeping keeping(executor->keeper(), spec);
     Node* node = entrance.status() == EXECQ_OK ? entrance.make_task(spec, 0) : nullptr;
     Admission admission(spec);
     execq_status status = entrance.status() != EXECQ_OK ? entrance.status() : EXECQ_ENOMEM;
@@ -116,13 +137,13 @@ execq_status submit_to_port(const Resolved& executor, const TaskSpec& spec, cons
 execq_status submit_node(const Resolved& executor, const Entrance& entrance, const TaskSpec& spec, Node& node,
                          execq_future** out)
 {
-    Keeping keeping(spec);
+    Keeping keeping(executor->keeper(), spec);
     Admission admission(spec);
     execq_status status = begin(keeping, admission);
     if (status == EXECQ_OK)
         status = admission.admit(node);
     if (status == EXECQ_OK) {
-        keeping.claim_late(node);
+        keeping.prepare(node);
         status = keeping.accept(*executor, [&] { return hand_in(executor, entrance, node); });
         if (status != EXECQ_OK)
             Admission::dismiss(node);
@@ -245,7 +266,7 @@ execq_status submit_batch(const Resolved& executor, const TaskSpec& spec, std::s
     if (status == EXECQ_OK)
         status = make_batch(entrance, spec, n, envs, out != nullptr, batch);
     // Once accepted, the batch's links are the executor's; until then `out` must stay untouched.
-    Keeping keeping(spec, n);
+    Keeping keeping(executor->keeper(), spec, n);
     std::vector<Node*> nodes;
     if (status == EXECQ_OK && (out != nullptr || keeping.timed() || spec.scopes.count() != 0 || entrance.here()))
         status = list_nodes(batch, nodes);
@@ -256,7 +277,7 @@ execq_status submit_batch(const Resolved& executor, const TaskSpec& spec, std::s
         status = admit_all(admission, nodes);
     if (status != EXECQ_OK)
         return status;
-    batch.for_each([&](Node& node) { keeping.claim_late(node); });
+    batch.for_each([&](Node& node) { keeping.prepare(node); });
     status = keeping.accept(*executor, [&]() -> execq_status {
         if (entrance.here())
             return EXECQ_OK;
@@ -282,7 +303,8 @@ execq_status submit_batch(const Resolved& executor, const TaskSpec& spec, std::s
 execq_status submit(Executor* given, const TaskSpec& spec, execq_future** out)
 {
     const Resolved executor(given, spec);
-    const execq_status status = executor.status() == EXECQ_OK ? submit_alone(executor, spec, out) : executor.status();
+    const Timed timed(executor, spec);
+    const execq_status status = executor.status() == EXECQ_OK ? submit_alone(executor, *timed, out) : executor.status();
     if (status != EXECQ_OK) {
         const CallbackScope scope;
         call_drop(spec.drop, spec.env);
@@ -294,8 +316,9 @@ execq_status submit_async(Executor* given, const TaskSpec& spec, execq_async_fn 
                           execq_future** out)
 {
     const Resolved executor(given, spec);
+    const Timed timed(executor, spec);
     const execq_status status =
-        executor.status() == EXECQ_OK ? submit_start(executor, spec, start, uv_identity, out) : executor.status();
+        executor.status() == EXECQ_OK ? submit_start(executor, *timed, start, uv_identity, out) : executor.status();
     if (status != EXECQ_OK) {
         const CallbackScope scope;
         call_drop(spec.drop, spec.env);
@@ -306,8 +329,9 @@ execq_status submit_async(Executor* given, const TaskSpec& spec, execq_async_fn 
 execq_status submit_with_completion(Executor* given, const TaskSpec& spec, const Completion& completion)
 {
     const Resolved executor(given, spec);
+    const Timed timed(executor, spec);
     const execq_status status =
-        executor.status() == EXECQ_OK ? submit_to_port(executor, spec, completion) : executor.status();
+        executor.status() == EXECQ_OK ? submit_to_port(executor, *timed, completion) : executor.status();
     if (status != EXECQ_OK) {
         const CallbackScope scope;
         call_drop(spec.drop, spec.env);
@@ -319,9 +343,10 @@ execq_status submit_with_completion(Executor* given, const TaskSpec& spec, const
 execq_status submit_many(Executor* given, const TaskSpec& spec, std::size_t n, void* const* envs, execq_future** out)
 {
     const Resolved executor(given, spec);
+    const Timed timed(executor, spec);
     TaskFifo batch;
     const execq_status status =
-        executor.status() == EXECQ_OK ? submit_batch(executor, spec, n, envs, out, batch) : executor.status();
+        executor.status() == EXECQ_OK ? submit_batch(executor, *timed, n, envs, out, batch) : executor.status();
     if (status == EXECQ_OK)
         return EXECQ_OK;
     while (Node* node = batch.pop())

@@ -13,6 +13,7 @@
 #include "base/thread_waits.h"
 #include "sched/cpus.h"
 #include "sched/loop_place.h"
+#include "sched/manual.h"
 #include "sched/timekeeper.h"
 #include "task/callbacks.h"
 #include "task/cancel.h"
@@ -169,7 +170,16 @@ Executor::Executor(const ExecutorSpec& spec, std::uint16_t id)
 {
     if (spec.capacity != 0)
         room_ = new Room(spec.capacity);
-    direct_ = room_ == nullptr;
+    if (spec.manual != nullptr)
+    {
+        manual_ = std::make_unique<Manual>(*this, *spec.manual);
+        workers_[0] = std::make_unique<Worker>(*this, 0, Worker::Kind::visited, guests_);
+        workers_[0]->present = true;
+        places_.store(1, std::memory_order_relaxed);
+        roster_.add_thread();  // whoever steps counts as one, so that none is ever started
+    }
+    keeper_ = manual_ != nullptr ? &manual_->keeper() : &Timekeeper::get();
+    direct_ = room_ == nullptr && manual_ == nullptr;
 }
 
 Executor::~Executor()
@@ -186,7 +196,19 @@ void Executor::release()
     if (handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
         return;
     close(EXECQ_DRAIN);
+    if (manual_ != nullptr)
+        manual_->abandon();
     drop_use();
+}
+
+bool Executor::try_retain_use()
+{
+    std::uint32_t uses = uses_.load(std::memory_order_relaxed);
+    while (uses != 0) {
+        if (uses_.compare_exchange_weak(uses, uses + 1, std::memory_order_relaxed))
+            return true;
+    }
+    return false;
 }
 
 void Executor::drop_use()
@@ -245,7 +267,7 @@ void Executor::close(std::int32_t how)
     close_queues(how);
     // What is accepted from here on is none of these.
     if (delayed_count_.load(std::memory_order_relaxed) != 0)
-        Timekeeper::get().refuse_delayed(delayed_);
+        keeper_->refuse_delayed(delayed_);
     tell_turnstiles(how);
     if (how == EXECQ_CANCEL) {
         ask_all_open();
@@ -392,6 +414,8 @@ execq_status Executor::join(Deadline deadline)
         return EXECQ_EINVAL;
     if (Worker::serves(serial_))
         return EXECQ_EDEADLK;
+    if (manual_ != nullptr)
+        return manual_->join(deadline);
     run_queued();
     if (!deadline.only_look() && (roster_.threads() != 0 || reserved_threads_.load(std::memory_order_relaxed) != 0))
         note_running();
@@ -477,7 +501,8 @@ void Executor::report(execq_shutdown_report& report)
     report.left_loops = leftovers_.loops;
     report.left_handles = leftovers_.total_handles();
     turnstiles_.for_each([&](const Turnstile& turnstile) { report.queued += turnstile.waiting(); });
-    report.threads = roster_.threads() + reserved_threads_.load(std::memory_order_relaxed) + on_bench_;
+    report.queued += manual_ != nullptr ? manual_->taken() : 0;
+    report.threads = manual_ != nullptr ? 0 : roster_.threads() + reserved_threads_.load(std::memory_order_relaxed) + on_bench_;
     if (report.threads == 0 && has_left_)
         report.threads = 1;  // the last one is past its work, and this join found it still ending
     while_paused([&] {
@@ -512,7 +537,8 @@ Worker* Executor::vacant_place(bool reserved)
         if (!workers_[i]->present && workers_[i]->reserved() == reserved)
             return workers_[i].get();
     }
-    workers_[n].reset(new (std::nothrow) Worker(*this, n, reserved, guests_));
+    workers_[n].reset(new (std::nothrow)
+                          Worker(*this, n, reserved ? Worker::Kind::reserved : Worker::Kind::any, guests_));
     if (workers_[n] == nullptr)
         return nullptr;
     places_.store(n + 1, std::memory_order_release);

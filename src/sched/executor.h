@@ -35,6 +35,10 @@
 
 namespace execq::core {
 
+class Manual;
+class Timekeeper;
+struct ManualSpec;
+
 // Zeros are defaults.
 struct ExecutorSpec {
     const char* name = nullptr;
@@ -47,6 +51,7 @@ struct ExecutorSpec {
     std::uint32_t capacity = 0;                // at most Room::most; 0: unbounded
     std::uint32_t full_policy = EXECQ_FULL_REJECT;
     std::int32_t max_spares = 0;  // negative: none
+    const ManualSpec* manual = nullptr;  // no threads: see sched/manual.h
 };
 
 // Threads beyond max_threads, in the place of those that are blocked, and waits of workers on their own executor.
@@ -116,6 +121,11 @@ public:
     // True if the task (null: a plain one), or everything here, was asked to stop.
     bool stop_requested(const Node* node) const;
 
+    // Null: it has threads.
+    Manual* manual() const { return manual_.get(); }
+    // Whose clock the times of its tasks are on.
+    Timekeeper& keeper() const { return *keeper_; }
+
     // ---- tasks that are not due yet (see sched/timekeeper.h) ----
     bool open() const { return mode() == Mode::open; }
     // Each of the n counts, with one use, until delay_ended(). EXECQ_OK or EXECQ_ECLOSED.
@@ -180,8 +190,11 @@ public:
     void enter(Worker& worker);
     void worker_leaves(Worker& worker);
     void drop_use();
+    // False: it is being freed.
+    bool try_retain_use();
 
 private:
+    friend class Manual;
     enum class Mode : std::uint32_t { open, draining, canceling };
     using TaskInbox = Inbox<Item, Slot, TaskLink, BlockPool>;
 
@@ -346,6 +359,7 @@ private:
     Worker* take_idle() EXECQ_REQUIRES(mutex_);
     void take_off_idle(Worker& worker) EXECQ_REQUIRES(mutex_);
     Item find_task(Worker& worker);
+    Item find_for_visitor(Worker& worker);
     Item find_beside_loop(Worker& worker);
     Item take_turn(Worker& worker);
     Item find_foreign(Worker& worker);
@@ -398,6 +412,8 @@ private:
     const std::uint32_t cpus_;
     const std::uint32_t shards_;  // a power of two
     const std::unique_ptr<TaskInbox[]> inboxes_;
+    std::unique_ptr<Manual> manual_;  // set by the constructor, as all of these
+    Timekeeper* keeper_ = nullptr;
     Room* room_ = nullptr;  // one reference; set by the constructor
     bool direct_ = true;    // set by the constructor
     TaskInbox loop_inbox_;  // asynchronous tasks

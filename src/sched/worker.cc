@@ -265,7 +265,7 @@ void Worker::drop_env(Node& node, const FrameScope& frame)
 
 void Worker::go_on(Node& node)
 {
-    if (Timekeeper::get().rest(node, executor_))
+    if (executor_.keeper().rest(node, executor_))
         return;
     {
         const FrameScope frame(*this, node, false);
@@ -287,6 +287,16 @@ Node* Worker::top_node() const
 {
     const Frame* top = top_frame();
     return top != nullptr ? top->node : nullptr;
+}
+
+void Worker::note_visitor()
+{
+    static thread_local constinit const std::byte* bottom = nullptr;  // asking costs some microseconds
+    if (bottom == nullptr) {
+        note_stack();
+        bottom = stack_bottom_;
+    }
+    stack_bottom_ = bottom;
 }
 
 void Worker::note_stack()
