@@ -241,9 +241,17 @@ execq_status Manual::step(bool& ran)
     return EXECQ_OK;
 }
 
+// For who goes on after a body that may have released the last handle.
+Manual::Use Manual::use_of()
+{
+    executor_.uses_.fetch_add(1, std::memory_order_relaxed);
+    return Use(*this);
+}
+
 execq_status Manual::run(std::uint64_t& ran)
 {
     ran = 0;
+    const Use use = use_of();
     for (bool again = true; again; ran += again ? 1 : 0) {
         const execq_status status = step(again);
         if (status != EXECQ_OK)
@@ -279,6 +287,7 @@ execq_status Manual::advance(std::int64_t by_ns)
 execq_status Manual::run_for(std::int64_t by_ns, std::uint64_t& ran)
 {
     ran = 0;
+    const Use use = use_of();
     const std::int64_t until = later(keeper_.now(), by_ns);
     for (bool more = true; more;) {
         std::uint64_t ran_now = 0;

@@ -105,6 +105,7 @@ private:
     static bool jump(const Manual& clock, std::int64_t until_ns);
     static bool wait_on_loop(bool in_any_case);
     bool is_here() const;
+    Use use_of();
     bool run_one(Visit& visit);
     bool move_on(std::int64_t until_ns);
     void turn_loop();
