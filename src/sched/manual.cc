@@ -315,7 +315,8 @@ bool Manual::run_one(Visit& visit)
             settle_place();
             return false;
         }
-        const bool runs = !item.is_node() || item.node().phase() == Phase::pending;
+        const bool runs = executor_.mode() != Executor::Mode::canceling &&
+                          (!item.is_node() || item.node().phase() == Phase::pending);
         {
             struct End {
                 Manual& manual;
