@@ -7,6 +7,7 @@
 #include "flow/group.h"
 #include "flow/submission.h"
 #include "sched/conf.h"
+#include "sched/manual.h"
 #include "task_options.h"
 
 using namespace execq::core;
@@ -23,9 +24,11 @@ execq_status make_group(const execq_group_options &read, execq_group **out)
     spec.source = core_of(read.cancel_source);
     spec.executor = core_of(read.executor);
     spec.max_in_flight = read.max_in_flight;
-    spec.deadline_ns = read.timeout_ns != 0 ? point_of(read.timeout_ns, now_ns()) : 0;
+    const Manual::Use manual = Manual::of_this_thread();
+    spec.keeper = manual ? &manual->keeper() : &Timekeeper::get();
+    spec.deadline_ns = read.timeout_ns > 0 ? point_of(read.timeout_ns, spec.keeper->now()) : 0;
     if (read.timeout_ns < 0)
-        spec.deadline_ns = now_ns();
+        spec.deadline_ns = spec.keeper->now();
     spec.keep_going = (read.flags & EXECQ_GROUP_KEEP_GOING) != 0;
     const bool resolves = spec.max_in_flight != 0 && spec.executor == nullptr;
     execq_status status = resolves ? resolve_executor(&spec.executor) : EXECQ_OK;

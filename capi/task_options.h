@@ -32,12 +32,12 @@ inline std::int64_t point_of(std::int64_t after_ns, std::int64_t now)
     return after_ns > TimerWheel::never - now ? TimerWheel::never : now + after_ns;
 }
 
-inline TaskTimes times_of(const execq_task_options& options)
+inline TaskTimes times_of(const execq_task_options& options, std::int64_t& now)
 {
     TaskTimes times;
     if ((options.delay_ns | options.start_within_ns | options.timeout_ns) == 0)
         return times;
-    const std::int64_t now = now_ns();
+    now = now_ns();
     if (options.delay_ns > 0)
         times.due_ns = point_of(options.delay_ns, now);
     if (options.start_within_ns != 0)
@@ -88,7 +88,7 @@ inline execq_status read_task_options(const execq_task_options* options, void* e
     spec.drop_result = read.drop_result;
     spec.name = read.name;
     spec.env_size = read.env_size;
-    spec.times = times_of(read);
+    spec.times = times_of(read, spec.times_of_ns);
     spec.turnstile = core_of(read.queue);
     spec.scopes.all[0] = core_of(read.queue);
     spec.scopes.all[2] = core_of(read.cancel_source);

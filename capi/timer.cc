@@ -5,6 +5,7 @@
 
 #include "edge.h"
 #include "flow/submission.h"
+#include "sched/manual.h"
 #include "sched/timekeeper.h"
 #include "task_options.h"
 
@@ -16,11 +17,13 @@ execq_status execq_sleep(int64_t duration_ns, execq_future **out)
         return EXECQ_EINVAL;
     return guarded([&]() -> execq_status {
         Node *node = nullptr;
-        const std::int64_t until = duration_ns < 0 ? TimerWheel::never : point_of(duration_ns, now_ns());
+        const Manual::Use manual = Manual::of_this_thread();
+        Timekeeper &keeper = manual ? manual->keeper() : Timekeeper::get();
+        const std::int64_t until = duration_ns < 0 ? TimerWheel::never : point_of(duration_ns, keeper.now());
         ContextRef context;
         execq_status status = capture_context(context);
         if (status == EXECQ_OK)
-            status = Timekeeper::get().sleep(until, &node, context);
+            status = keeper.sleep(until, &node, context);
         if (status == EXECQ_OK)
             *out = future_of(node);
         return status;
@@ -38,7 +41,9 @@ execq_status execq_submit_periodic(execq_executor *executor, const execq_task_op
         status = EXECQ_ENOTSUP;
     if (status != EXECQ_OK)
         return reject(status, drop_of(options), env);
-    spec.times.due_ns = std::max(spec.times.due_ns, now_ns());
+    if (spec.times_of_ns == 0)
+        spec.times_of_ns = now_ns();
+    spec.times.due_ns = std::max(spec.times.due_ns, spec.times_of_ns);
     spec.times.period_ns = period_ns;
     spec.times.fixed_delay = mode == EXECQ_FIXED_DELAY;
     return guarded([&] { return submit(core_of(executor), spec, out); });

@@ -50,6 +50,7 @@
 #include <execq/group.h>
 #include <execq/loop.h>
 #include <execq/observe.h>
+#include <execq/manual.h>
 #include <execq/promise.h>
 #include <execq/queue.h>
 #include <execq/stats.h>

@@ -11,6 +11,7 @@
 //   queue, scoped_queue         order, limits and keys in front of an executor; since 0.4
 //   group                       tasks with one join, one cancellation, one deadline; since 0.4
 //   context, var<T>, scoped_set variables that follow the work; since 0.4
+//   manual_executor             stepped by hand, on its own clock, for tests; since 0.5
 //   on_cancel, cancel_source    callbacks and requests to stop; since 0.4
 //   error, canceled             what the library throws; what a body throws comes back as it was
 //
@@ -32,6 +33,7 @@
 #include <execq/cpp/group.hpp>
 #include <execq/cpp/loop.hpp>
 #include <execq/cpp/observe.hpp>
+#include <execq/cpp/manual.hpp>
 #include <execq/cpp/promise.hpp>
 #include <execq/cpp/queue.hpp>
 #include <execq/cpp/stats.hpp>

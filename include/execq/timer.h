@@ -2,7 +2,7 @@
  * execq_task_options.
  *
  * One thread of the process keeps all times ("execq-timer"). It starts with the first of them, ends some time after the last
- * one, and runs nothing but drops and done callbacks. Times are on the monotonic clock, are kept in steps of a millisecond,
+ * one, and runs nothing but drops and done callbacks. (Those of manual executors have clocks of their own: execq/manual.h.) Times are on the monotonic clock, are kept in steps of a millisecond,
  * and never end early. */
 #ifndef EXECQ_TIMER_H
 #define EXECQ_TIMER_H

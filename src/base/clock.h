@@ -26,18 +26,21 @@ public:
     static Deadline after(std::int64_t timeout_ns)
     {
         if (timeout_ns < 0)
-            return Deadline(never_ns);
+            return Deadline(never_ns, never_ns);
         if (timeout_ns == 0)
-            return Deadline(0);
+            return Deadline(0, 0);
         const std::int64_t now = now_ns();
-        return Deadline(timeout_ns >= never_ns - now ? never_ns : now + timeout_ns);
+        return Deadline(timeout_ns >= never_ns - now ? never_ns : now + timeout_ns, timeout_ns);
     }
 
-    static Deadline at(std::int64_t monotonic_ns) { return Deadline(monotonic_ns); }
+    static Deadline at(std::int64_t monotonic_ns) { return Deadline(monotonic_ns, monotonic_ns); }
 
     bool never() const { return at_ns_ == never_ns; }
     bool only_look() const { return at_ns_ == 0; }
     bool passed() const { return !never() && (only_look() || now_ns() >= at_ns_); }
+
+    // What after() was told, for who has another clock; never: the greatest there is.
+    std::int64_t timeout_ns() const { return timeout_ns_; }
 
     // The absolute time, for futex and for what is left of it.
     timespec absolute() const { return {at_ns_ / 1'000'000'000, static_cast<long>(at_ns_ % 1'000'000'000)}; }
@@ -49,8 +52,15 @@ public:
 
 private:
     static constexpr std::int64_t never_ns = std::numeric_limits<std::int64_t>::max();
-    explicit Deadline(std::int64_t at_ns) : at_ns_(at_ns) {}
+    Deadline(std::int64_t at_ns, std::int64_t timeout_ns) : at_ns_(at_ns), timeout_ns_(timeout_ns) {}
     std::int64_t at_ns_;
+    std::int64_t timeout_ns_;
 };
+
+inline void sleep_until(Deadline deadline)
+{
+    const timespec at = deadline.absolute();
+    (void)clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &at, nullptr);
+}
 
 }  // namespace execq::core

@@ -1,10 +1,10 @@
-// Floor 0. A hierarchical timer wheel: entries by deadline, in ticks of a millisecond, inserted and removed in constant
-// time.
+// Floor 0. A hierarchical timer wheel: entries by deadline, in ticks of a millisecond or of another length, inserted and
+// removed in constant time.
 //
-// Eight levels of 64 slots. tick_ is the last tick that was handed out. An entry lies on the level of the highest group of
+// Eleven levels of 64 slots, of which ticks of a millisecond use eight. tick_ is the last tick that was handed out. An entry lies on the level of the highest group of
 // six bits in which its tick differs from tick_, in the slot that this group of its tick names. Hence, on every level, the
 // slots in use are above tick_'s own and nothing wraps around; all of a lower level is due before anything of a higher
-// one; a slot of level 0 is one tick; and 64^8 ticks are beyond the longest deadline there is. When tick_ reaches the
+// one; a slot of level 0 is one tick; and 64^11 ticks, of whatever length, are beyond the longest deadline there is. When tick_ reaches the
 // beginning of a slot of a higher level, its entries move down.
 //
 // Where it stands is a function of tick_ and the entry's tick alone. So entries of one tick are always in one slot, in the
@@ -49,7 +49,8 @@ public:
     static constexpr std::int64_t tick_ns = 1'000'000;
     static constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
 
-    explicit TimerWheel(std::int64_t now_ns) : tick_(passed_ticks(now_ns))
+    explicit TimerWheel(std::int64_t now_ns, std::int64_t length_ns = tick_ns)
+        : length_ns_(length_ns), tick_(passed_ticks(now_ns))
     {
         for (auto& level : earliest_)
             level.fill(no_tick);
@@ -120,7 +121,7 @@ public:
     }
 
 private:
-    static constexpr std::uint32_t levels = 8;
+    static constexpr std::uint32_t levels = 11;
     static constexpr std::uint32_t bits = 6;
     static constexpr std::uint32_t slots = 1U << bits;
     static constexpr std::uint32_t in_due = levels * slots, in_draining = in_due + 1;
@@ -131,19 +132,19 @@ private:
         std::uint32_t index;
     };
 
-    static std::uint64_t passed_ticks(std::int64_t time_ns)
+    std::uint64_t passed_ticks(std::int64_t time_ns) const
     {
-        return time_ns > 0 ? static_cast<std::uint64_t>(time_ns / tick_ns) : 0;
+        return time_ns > 0 ? static_cast<std::uint64_t>(time_ns / length_ns_) : 0;
     }
-    static std::uint64_t tick_of(const TimerEntry& entry)
+    std::uint64_t tick_of(const TimerEntry& entry) const
     {
         const std::int64_t deadline = entry.deadline_ns_;
-        return passed_ticks(deadline) + (deadline > 0 && deadline % tick_ns != 0 ? 1 : 0);
+        return passed_ticks(deadline) + (deadline > 0 && deadline % length_ns_ != 0 ? 1 : 0);
     }
-    static std::int64_t time_of(std::uint64_t tick)
+    std::int64_t time_of(std::uint64_t tick) const
     {
-        constexpr auto last = static_cast<std::uint64_t>(never / tick_ns);
-        return tick <= last ? static_cast<std::int64_t>(tick) * tick_ns : never;
+        const auto last = static_cast<std::uint64_t>(never / length_ns_);
+        return tick <= last ? static_cast<std::int64_t>(tick) * length_ns_ : never;
     }
 
     // The first tick of a slot, as seen from tick_.
@@ -224,6 +225,7 @@ private:
         }
     }
 
+    const std::int64_t length_ns_;
     std::uint64_t tick_;
     std::size_t size_ = 0;
     std::array<std::uint64_t, levels> used_{};  // a bit for each slot that has entries

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/thread_waits.h"
+#include "sched/manual.h"
 #include "task/callbacks.h"
 #include "task/node.h"
 
@@ -66,9 +67,28 @@ void Cq::clear() const
     [[maybe_unused]] const ssize_t got = ::read(fd_, &count, sizeof count);
 }
 
+// What comes to a queue may come from anywhere.
+struct Cq::Arrival final : Manual::Awaited {
+    explicit Arrival(Cq& one) : cq(one) {}
+    bool done() override { return cq.await_signal(Deadline::after(0)) != EXECQ_ETIMEDOUT; }
+    bool ours() override { return false; }
+    void sleep(Deadline deadline) override { (void)cq.await_signal(deadline); }
+    Cq& cq;
+};
+
 execq_status Cq::wait(Deadline deadline)
 {
     run_queued();
+    if (Manual::any_here()) {
+        Arrival arrival(*this);
+        const execq_status status = Manual::await(arrival, deadline);
+        return status == EXECQ_OK && closed_.load(std::memory_order_acquire) ? EXECQ_ECLOSED : status;
+    }
+    return await_signal(deadline);
+}
+
+execq_status Cq::await_signal(Deadline deadline)
+{
     const ThreadWaits::Scope blocked;
     for (;;) {
         pollfd poll{fd_, POLLIN, 0};

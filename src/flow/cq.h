@@ -40,6 +40,8 @@ private:
     explicit Cq(int fd) : fd_(fd) {}
     ~Cq() override;
     void signal() const;
+    struct Arrival;
+    execq_status await_signal(Deadline deadline);
     void clear() const;
 
     const int fd_;  // owned

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sched/timekeeper.h"
 #include "sched/wait.h"
 
 namespace execq::core {
@@ -14,6 +15,14 @@ Entrance::~Entrance()
 {
     if (places_ != 0)
         executor_.room()->leave(places_);
+}
+
+// A point on the clock of the executor.
+Deadline Entrance::deadline_of(std::int64_t limit_ns) const
+{
+    const std::int64_t at = std::max<std::int64_t>(limit_ns, 1);
+    Timekeeper& keeper = executor_.keeper();
+    return keeper.manual() ? Deadline::after(std::max<std::int64_t>(at - keeper.now(), 1)) : Deadline::at(at);
 }
 
 execq_status Entrance::enter(const TaskSpec& spec, std::size_t n, bool is_async)
@@ -37,9 +46,8 @@ execq_status Entrance::enter(const TaskSpec& spec, std::size_t n, bool is_async)
     if (spec.no_wait || executor_.full_policy() == EXECQ_FULL_REJECT)
         return EXECQ_EFULL;
     const std::int64_t limit = spec.times.limit_ns();
-    const execq_status status = wait_for_room(
-        executor_, static_cast<std::uint32_t>(n),
-        limit == TimerWheel::never ? Deadline::after(-1) : Deadline::at(std::max<std::int64_t>(limit, 1)));
+    const execq_status status = wait_for_room(executor_, static_cast<std::uint32_t>(n),
+                                              limit == TimerWheel::never ? Deadline::after(-1) : deadline_of(limit));
     places_ = status == EXECQ_OK ? static_cast<std::uint32_t>(n) : 0;
     return status;
 }

@@ -29,6 +29,7 @@ public:
 
 private:
     execq_status enter(const TaskSpec& spec, std::size_t n, bool is_async);
+    Deadline deadline_of(std::int64_t limit_ns) const;
     template <class Make>
     Node* make(const TaskSpec& spec, const Make& make);
 

@@ -6,6 +6,7 @@
 #include "base/futex.h"
 #include "base/thread_waits.h"
 #include "sched/body.h"
+#include "sched/manual.h"
 #include "sched/timekeeper.h"
 #include "sched/wait.h"
 #include "task/callbacks.h"
@@ -54,7 +55,7 @@ execq_status Group::begin(const GroupSpec& spec)
         status = Queue::make(*spec.executor, {spec.name, spec.max_in_flight}, &limit_);
     // Before the parent knows of it, and may finish it.
     if (status == EXECQ_OK && spec.deadline_ns != 0)
-        status = start_timer(spec.deadline_ns);
+        status = start_timer(spec);
     if (status == EXECQ_OK && source_ != nullptr)
         enter_source();
     return status == EXECQ_OK ? enter_parent() : status;
@@ -71,9 +72,10 @@ execq_status Group::enter_parent()
     return EXECQ_OK;
 }
 
-execq_status Group::start_timer(std::int64_t deadline_ns)
+execq_status Group::start_timer(const GroupSpec& spec)
 {
-    execq_status status = Timekeeper::get().sleep(deadline_ns, &timer_);
+    Timekeeper& keeper = spec.keeper != nullptr ? *spec.keeper : Timekeeper::get();
+    execq_status status = keeper.sleep(spec.deadline_ns, &timer_);
     if (status != EXECQ_OK)
         return status;
     uses_.fetch_add(1, std::memory_order_relaxed);
@@ -475,6 +477,10 @@ execq_status Group::join(Deadline deadline)
     if (!deadline.only_look() && waits_for_this_thread(*identity_))
         return EXECQ_EDEADLK;
     const Joining joining(*this);
+    if (Manual::any_here()) {
+        const execq_status status = step_until_finished(deadline);
+        return status == EXECQ_OK ? outcome() : status;
+    }
     Worker* worker = Worker::current();
     const bool runs = worker != nullptr && deadline.never();
     for (bool finished = false; !finished;) {
@@ -488,6 +494,55 @@ execq_status Group::join(Deadline deadline)
             return status;
     }
     return outcome();
+}
+
+// For who steps manual executors.
+execq_status Group::step_until_finished(Deadline deadline)
+{
+    struct End final : Manual::Awaited {
+        explicit End(Group& one) : group(one) {}
+        bool done() override
+        {
+            const TreeLock lock(*group.mutex_);
+            return group.finished_;
+        }
+        bool ours() override
+        {
+            return group.each_member([](const Node& node) { return is_stepped_here(node); });
+        }
+        bool takes_real_time() override
+        {
+            return !group.each_member([](const Node& node) { return Manual::has_here(node.executor_id()); });
+        }
+        void sleep(Deadline until) override
+        {
+            std::uint32_t turn = 0;
+            {
+                const TreeLock lock(*group.mutex_);
+                if (group.finished_)
+                    return;
+                turn = group.turn_.load(std::memory_order_relaxed);
+            }
+            futex_wait(&group.turn_, turn, until);
+        }
+        Group& group;
+    };
+    Worker* worker = Worker::current();
+    if (worker != nullptr && worker->in_task() && deadline.never())
+        (void)run_in_place(*worker, deadline);
+    End end(*this);
+    return Manual::await(end, deadline);
+}
+
+// Of all of the tree below.
+template <class Is>
+bool Group::each_member(const Is& is)
+{
+    const TreeLock lock(*mutex_);
+    bool each = true;
+    for (Group* group = this; group != nullptr; group = group->after_in(*this))
+        group->members_.for_each([&](const Membership& member) { each = each && is(member.node); });
+    return each;
 }
 
 // Until nothing may be run here. True: something was. A task that waits for its turn in a queue may get that from any other.

@@ -36,6 +36,7 @@
 namespace execq::core {
 
 class Group;
+class Timekeeper;
 
 // Stands for the mutex of a tree's root: clang's analysis cannot tell that all groups of a tree have the same one.
 class EXECQ_CAPABILITY("mutex") GroupTree {};
@@ -58,7 +59,8 @@ struct GroupSpec {
     CancelSource* source = nullptr;  // whose cancellation is the group's
     Executor* executor = nullptr;    // of the limit
     std::uint32_t max_in_flight = 0;
-    std::int64_t deadline_ns = 0;  // on the clock; 0: none
+    Timekeeper* keeper = nullptr;  // of the deadline; null: the process's
+    std::int64_t deadline_ns = 0;  // on its clock; 0: none
     bool keep_going = false;
 };
 
@@ -102,7 +104,7 @@ private:
     ~Group() override;
     execq_status begin(const GroupSpec& spec);
     execq_status enter_parent();
-    execq_status start_timer(std::int64_t deadline_ns);
+    execq_status start_timer(const GroupSpec& spec);
     static void timer_done(execq_future* sleep, void* group);
     void enter_source();
     static void source_canceled(void* group);
@@ -122,6 +124,9 @@ private:
     void carry_out(Rest& rest) EXECQ_EXCLUDES(group_tree);
     static void drop_use(Group* group) EXECQ_EXCLUDES(group_tree);
 
+    execq_status step_until_finished(Deadline deadline) EXECQ_EXCLUDES(group_tree);
+    template <class Is>
+    bool each_member(const Is& is) EXECQ_EXCLUDES(group_tree);
     bool run_in_place(Worker& worker, Deadline deadline) EXECQ_EXCLUDES(group_tree);
     Node* next_to_run(Worker& worker, Deadline deadline) EXECQ_REQUIRES(group_tree);
     void find_waiting(Worker& worker, Waiting& waiting) EXECQ_REQUIRES(group_tree);

@@ -14,16 +14,17 @@ namespace execq::core {
 class Keeping {
 public:
     // For n nodes that are made of this.
-    explicit Keeping(const TaskSpec& spec, std::size_t n = 1)
-        : n_(n),
+    Keeping(Timekeeper& keeper, const TaskSpec& spec, std::size_t n = 1)
+        : keeper_(keeper),
+          n_(n),
           timed_(spec.times.any()),
-          late_(timed_ && spec.times.limit_ns() <= now_ns()),
+          late_(timed_ && spec.times.limit_ns() <= keeper.now()),
           delayed_(spec.times.delayed() && !late_)
     {}
     ~Keeping()
     {
         if (enlisted_)
-            Timekeeper::get().resign(n_);
+            keeper_.resign(n_);
     }
     Keeping(const Keeping&) = delete;
     Keeping& operator=(const Keeping&) = delete;
@@ -35,13 +36,15 @@ public:
     {
         if (!timed_)
             return EXECQ_OK;
-        const execq_status status = Timekeeper::get().enlist(n_);
+        const execq_status status = keeper_.enlist(n_);
         enlisted_ = status == EXECQ_OK;
         return status;
     }
-    // Before its acceptance, for each: a node whose time is up already must not start.
-    void claim_late(Node& node) const
+    // Before its acceptance, for each: who settles it finds its timekeeper, and where its time is up already it must not start.
+    void prepare(Node& node)
     {
+        if (timed_)
+            node.task_timer()->keeper = &keeper_;
         if (late_)
             (void)node.try_claim_cancel(EXECQ_REASON_DEADLINE);  // nobody else knows it
     }
@@ -64,12 +67,13 @@ public:
                 (void)turnstile->try_retain_use();  // the timekeeper hands the task in there; it is a member until then
         }
         if (late_)
-            Timekeeper::get().cancel_late(timer);
+            keeper_.cancel_late(timer);
         else
-            Timekeeper::get().keep(timer);
+            keeper_.keep(timer);
     }
 
 private:
+    Timekeeper& keeper_;
     const std::size_t n_;
     const bool timed_;
     const bool late_;

@@ -15,13 +15,13 @@ execq_status submit_node(LoopPort& port, const TaskSpec& spec, Node* node, execq
 {
     if (node == nullptr)
         return EXECQ_ENOMEM;
-    Keeping keeping(spec);
+    Keeping keeping(Timekeeper::get(), spec);
     Admission admission(spec);
     execq_status status = keeping.begin();
     if (status == EXECQ_OK)
         status = admission.admit(*node);
     if (status == EXECQ_OK) {
-        keeping.claim_late(*node);
+        keeping.prepare(*node);
         status = port.submit(*node);
         if (status != EXECQ_OK)
             Admission::dismiss(*node);

@@ -7,6 +7,7 @@
 #include "base/futex.h"
 #include "base/thread_waits.h"
 #include "sched/body.h"
+#include "sched/manual.h"
 #include "sched/wait.h"
 #include "task/callbacks.h"
 #include "task/cancel.h"
@@ -17,7 +18,7 @@ namespace execq::core {
 
 execq_status Queue::make(Executor& executor, const QueueSpec& spec, Queue** out)
 {
-    Node* closed = Node::make_promise(nullptr, spec.name);
+    Node* closed = Node::make_promise(nullptr, spec.name, {}, executor.id());
     if (closed == nullptr)
         return EXECQ_ENOMEM;
     try {
@@ -184,8 +185,29 @@ execq_status Queue::make_room(bool& again)
     return EXECQ_OK;
 }
 
+execq_status Queue::step_until_room(std::size_t n)
+{
+    struct RoomAwaited final : Manual::Awaited {
+        RoomAwaited(Queue& one, std::size_t size) : queue(one), n(size) {}
+        bool done() override
+        {
+            const MutexLock lock(queue.mutex_);
+            return queue.fits(n) || queue.refuses();
+        }
+        bool ours() override { return Manual::has_here(queue.executor_.id()); }
+        bool takes_real_time() override { return !ours(); }
+        void sleep(Deadline deadline) override { sleep_until(deadline); }
+        Queue& queue;
+        const std::size_t n;
+    };
+    RoomAwaited room(*this, n);
+    return Manual::await(room, Deadline::after(-1));
+}
+
 execq_status Queue::await_room(std::size_t n)
 {
+    if (Manual::any_here())
+        return step_until_room(n);
     if (by_own_worker())
         return EXECQ_EDEADLK;  // room may depend on this very thread
     run_queued();

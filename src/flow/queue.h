@@ -104,6 +104,7 @@ private:
     bool by_own_task() const;
     execq_status make_room(bool& again);
     execq_status await_room(std::size_t n);
+    execq_status step_until_room(std::size_t n);
     void leave_room(std::size_t n) EXECQ_REQUIRES(mutex_);
     Started start_next() EXECQ_REQUIRES(mutex_);
     void note_started(Membership& member, Stage stage) EXECQ_REQUIRES(mutex_);

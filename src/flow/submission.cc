@@ -50,23 +50,35 @@ private:
     bool owned_ = false;
 };
 
-// The task as its executor sees it: an engine may be one of its scopes.
-class Scoped {
+// The task as its executor takes it: an engine may be one of its scopes, and its times are on the executor's clock, where that
+// is not the one that they were reckoned on.
+class Fitted {
 public:
-    Scoped(const Resolved& executor, const TaskSpec& spec) : spec_(spec)
+    Fitted(const Resolved& executor, const TaskSpec& spec) : spec_(&spec)
     {
-        Engine* engine = executor.status() == EXECQ_OK ? executor->engine() : nullptr;
-        TaskScope* scope = engine != nullptr ? engine->scope() : nullptr;
-        if (scope == nullptr)
+        if (executor.status() != EXECQ_OK)
             return;
-        with_engine_ = spec;
-        with_engine_->scopes.all[3] = scope;
+        Engine* engine = executor->engine();
+        if (TaskScope* scope = engine != nullptr ? engine->scope() : nullptr)
+            own().scopes.all[3] = scope;
+        if (spec.times_of_ns != 0 && executor->keeper().manual()) [[unlikely]]
+            own().times.shift(executor->keeper().now() - spec.times_of_ns);
     }
-    operator const TaskSpec&() const { return with_engine_ ? *with_engine_ : spec_; }
+    Fitted(const Fitted&) = delete;
+    Fitted& operator=(const Fitted&) = delete;
+
+    operator const TaskSpec&() const { return *spec_; }
 
 private:
-    const TaskSpec& spec_;
-    std::optional<TaskSpec> with_engine_;
+    TaskSpec& own()
+    {
+        if (!fitted_)
+            spec_ = &fitted_.emplace(*spec_);
+        return *fitted_;
+    }
+
+    const TaskSpec* spec_;
+    std::optional<TaskSpec> fitted_;
 };
 
 // What may fail, or block, before any node is touched.
@@ -109,7 +121,7 @@ execq_status accept_with(const Resolved& executor, const Entrance& entrance, Nod
                          Keeping& keeping)
 {
     const auto accept = [&] { return keeping.accept(*executor, [&] { return hand_in(executor, entrance, node); }); };
-    keeping.claim_late(node);
+    keeping.prepare(node);
     tell_submitted(node);
     if (!needs_record(completion)) {
         node.preset_inside(completion);
@@ -130,7 +142,7 @@ execq_status submit_to_port(const Resolved& executor, const TaskSpec& spec, cons
     if (!completion.port->begin_use())
         return EXECQ_ECLOSED;
     Entrance entrance(*executor, spec, 1, false);
-    Keeping keeping(spec);
+    Keeping keeping(executor->keeper(), spec);
     Node* node = entrance.status() == EXECQ_OK ? entrance.make_task(spec, 0) : nullptr;
     Admission admission(spec);
     execq_status status = entrance.status() != EXECQ_OK ? entrance.status() : EXECQ_ENOMEM;
@@ -160,13 +172,13 @@ execq_status submit_to_port(const Resolved& executor, const TaskSpec& spec, cons
 execq_status submit_node(const Resolved& executor, const Entrance& entrance, const TaskSpec& spec, Node& node,
                          execq_future** out)
 {
-    Keeping keeping(spec);
+    Keeping keeping(executor->keeper(), spec);
     Admission admission(spec);
     execq_status status = begin(keeping, admission);
     if (status == EXECQ_OK)
         status = admission.admit(node);
     if (status == EXECQ_OK) {
-        keeping.claim_late(node);
+        keeping.prepare(node);
         tell_submitted(node);
         status = keeping.accept(*executor, [&] { return hand_in(executor, entrance, node); });
         if (status != EXECQ_OK)
@@ -290,7 +302,7 @@ execq_status submit_batch(const Resolved& executor, const TaskSpec& spec, std::s
     if (status == EXECQ_OK)
         status = make_batch(entrance, spec, n, envs, out != nullptr, batch);
     // Once accepted, the batch's links are the executor's; until then `out` must stay untouched.
-    Keeping keeping(spec, n);
+    Keeping keeping(executor->keeper(), spec, n);
     std::vector<Node*> nodes;
     if (status == EXECQ_OK && (out != nullptr || keeping.timed() || spec.scopes.count() != 0 || entrance.here()))
         status = list_nodes(batch, nodes);
@@ -302,7 +314,7 @@ execq_status submit_batch(const Resolved& executor, const TaskSpec& spec, std::s
     if (status != EXECQ_OK)
         return status;
     batch.for_each([&](Node& node) {
-        keeping.claim_late(node);
+        keeping.prepare(node);
         tell_submitted(node);
     });
     status = keeping.accept(*executor, [&]() -> execq_status {
@@ -330,8 +342,8 @@ execq_status submit_batch(const Resolved& executor, const TaskSpec& spec, std::s
 execq_status submit(Executor* given, const TaskSpec& spec, execq_future** out)
 {
     const Resolved executor(given, spec);
-    const execq_status status =
-        executor.status() == EXECQ_OK ? submit_alone(executor, Scoped(executor, spec), out) : executor.status();
+    const Fitted fitted(executor, spec);
+    const execq_status status = executor.status() == EXECQ_OK ? submit_alone(executor, fitted, out) : executor.status();
     if (status != EXECQ_OK) {
         const CallbackScope scope;
         call_drop(spec.drop, spec.env);
@@ -343,9 +355,9 @@ execq_status submit_async(Executor* given, const TaskSpec& spec, execq_async_fn 
                           execq_future** out)
 {
     const Resolved executor(given, spec);
-    const execq_status status = executor.status() == EXECQ_OK
-                                    ? submit_start(executor, Scoped(executor, spec), start, uv_identity, out)
-                                    : executor.status();
+    const Fitted fitted(executor, spec);
+    const execq_status status =
+        executor.status() == EXECQ_OK ? submit_start(executor, fitted, start, uv_identity, out) : executor.status();
     if (status != EXECQ_OK) {
         const CallbackScope scope;
         call_drop(spec.drop, spec.env);
@@ -356,9 +368,9 @@ execq_status submit_async(Executor* given, const TaskSpec& spec, execq_async_fn 
 execq_status submit_with_completion(Executor* given, const TaskSpec& spec, const Completion& completion)
 {
     const Resolved executor(given, spec);
-    const execq_status status = executor.status() == EXECQ_OK
-                                    ? submit_to_port(executor, Scoped(executor, spec), completion)
-                                    : executor.status();
+    const Fitted fitted(executor, spec);
+    const execq_status status =
+        executor.status() == EXECQ_OK ? submit_to_port(executor, fitted, completion) : executor.status();
     if (status != EXECQ_OK) {
         const CallbackScope scope;
         call_drop(spec.drop, spec.env);
@@ -370,10 +382,10 @@ execq_status submit_with_completion(Executor* given, const TaskSpec& spec, const
 execq_status submit_many(Executor* given, const TaskSpec& spec, std::size_t n, void* const* envs, execq_future** out)
 {
     const Resolved executor(given, spec);
+    const Fitted fitted(executor, spec);
     TaskFifo batch;
-    const execq_status status = executor.status() == EXECQ_OK
-                                    ? submit_batch(executor, Scoped(executor, spec), n, envs, out, batch)
-                                    : executor.status();
+    const execq_status status =
+        executor.status() == EXECQ_OK ? submit_batch(executor, fitted, n, envs, out, batch) : executor.status();
     if (status == EXECQ_OK)
         return EXECQ_OK;
     while (Node* node = batch.pop())

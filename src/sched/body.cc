@@ -80,7 +80,7 @@ void go_on(Node& node, Executor& executor)
 {
     if (Observation* observation = node.observation()) [[unlikely]]
         observation->note_rested();
-    if (Timekeeper::get().rest(node, executor))
+    if (executor.keeper().rest(node, executor))
         return;
     {
         const CallbackScope scope;

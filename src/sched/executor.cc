@@ -13,6 +13,7 @@
 #include "base/thread_waits.h"
 #include "sched/cpus.h"
 #include "sched/loop_place.h"
+#include "sched/manual.h"
 #include "sched/timekeeper.h"
 #include "task/callbacks.h"
 #include "task/cancel.h"
@@ -163,10 +164,21 @@ Executor::Executor(const ExecutorSpec& spec, std::unique_ptr<Engine> engine, std
 {
     if (spec.capacity != 0)
         room_ = new Room(spec.capacity);
+    if (spec.manual != nullptr) {
+        manual_ = std::make_unique<Manual>(*this, *spec.manual);
+        Worker* visited = workers_.add(
+            [&](std::uint32_t number) { return new Worker(*this, number, Worker::Kind::visited, guests_); });
+        if (visited == nullptr)
+            throw std::bad_alloc();
+        visited->present = true;
+        roster_.add_thread();  // whoever steps counts as one, so that none is ever started
+    }
+    keeper_ = manual_ != nullptr ? &manual_->keeper() : &Timekeeper::get();
     if (spec.observers.all != nullptr)
         spec.observers.all->belong_to(name_, serial_);
     observers_ = spec.observers;  // from here on nothing throws
-    direct_in_ = room_ == nullptr && engine_ == nullptr && observers_.all == nullptr ? Process::generation() : nowhere;
+    const bool direct = room_ == nullptr && engine_ == nullptr && manual_ == nullptr && observers_.all == nullptr;
+    direct_in_ = direct ? Process::generation() : nowhere;
     if (engine_ != nullptr)
         engine_->executor_ = this;
     const MutexLock lock(registry().mutex);
@@ -213,7 +225,19 @@ void Executor::release()
     if (inherited() || handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
         return;
     close(EXECQ_DRAIN);
+    if (manual_ != nullptr)
+        manual_->abandon();
     drop_use();
+}
+
+bool Executor::try_retain_use()
+{
+    std::uint32_t uses = uses_.load(std::memory_order_relaxed);
+    while (uses != 0) {
+        if (uses_.compare_exchange_weak(uses, uses + 1, std::memory_order_relaxed))
+            return true;
+    }
+    return false;
 }
 
 void Executor::drop_use()
@@ -262,7 +286,7 @@ void Executor::close(std::int32_t how)
     close_queues(how);
     // What is accepted from here on is none of these.
     if (delayed_count_.load(std::memory_order_relaxed) != 0)
-        Timekeeper::get().refuse_delayed(delayed_);
+        keeper_->refuse_delayed(delayed_);
     tell_turnstiles(how);
     if (engine_ != nullptr)
         engine_->closed(how);
@@ -411,6 +435,8 @@ execq_status Executor::join(Deadline deadline)
         return EXECQ_EINVAL;
     if (Worker::serves(serial_) || (engine_ != nullptr && EngineTurn::of(*this)))
         return EXECQ_EDEADLK;
+    if (manual_ != nullptr)
+        return manual_->join(deadline);
     run_queued();
     if (!deadline.only_look() && (roster_.threads() != 0 || reserved_threads_.load(std::memory_order_relaxed) != 0))
         note_running();
@@ -500,7 +526,9 @@ void Executor::report(execq_shutdown_report& report, const Worker* except)
     report.left_loops = leftovers_.loops;
     report.left_handles = leftovers_.total_handles();
     turnstiles_.for_each([&](const Turnstile& turnstile) { report.queued += turnstile.waiting(); });
-    report.threads = roster_.threads() + reserved_threads_.load(std::memory_order_relaxed) + on_bench_;
+    report.queued += manual_ != nullptr ? manual_->taken() : 0;
+    report.threads =
+        manual_ != nullptr ? 0 : roster_.threads() + reserved_threads_.load(std::memory_order_relaxed) + on_bench_;
     if (report.threads == 0 && has_left_)
         report.threads = 1;  // the last one is past its work, and this join found it still ending
     while_paused([&] {
@@ -549,8 +577,8 @@ Worker* Executor::vacant_place(bool reserved)
         if (!workers_[i].present && workers_[i].reserved() == reserved)
             return &workers_[i];
     }
-    return workers_.add(
-        [&](std::uint32_t number) { return new (std::nothrow) Worker(*this, number, reserved, guests_); });
+    const Worker::Kind kind = reserved ? Worker::Kind::reserved : Worker::Kind::any;
+    return workers_.add([&](std::uint32_t number) { return new (std::nothrow) Worker(*this, number, kind, guests_); });
 }
 
 execq_status Executor::start_thread(Worker& worker)

@@ -44,6 +44,10 @@
 
 namespace execq::core {
 
+class Manual;
+class Timekeeper;
+struct ManualSpec;
+
 // Zeros are defaults.
 struct ExecutorSpec {
     const char* name = nullptr;
@@ -55,9 +59,10 @@ struct ExecutorSpec {
     std::uint32_t reserved_loop_workers = 0;   // of max_threads, where that is given; then no loop_workers
     std::uint32_t capacity = 0;                // at most Room::most; 0: unbounded
     std::uint32_t full_policy = EXECQ_FULL_REJECT;
-    std::int32_t max_spares = 0;   // negative: none
-    MadeObservers observers = {};  // make() takes their reference over in any case
-    ThreadSpec threads{};          // passes ThreadPlan::check(); its env is the executor's once that is made
+    std::int32_t max_spares = 0;         // negative: none
+    MadeObservers observers = {};        // make() takes their reference over in any case
+    ThreadSpec threads{};                // passes ThreadPlan::check(); its env is the executor's once that is made
+    const ManualSpec* manual = nullptr;  // no threads: see sched/manual.h
 };
 
 // Threads beyond max_threads, in the place of those that are blocked, and waits of workers on their own executor.
@@ -169,6 +174,10 @@ public:
     void end_taken();
     // Runs a task that the engine has and that has not started, in a wait inside of another one.
     void help(Node& node);
+    // Null: it has threads.
+    Manual* manual() const { return manual_.get(); }
+    // Whose clock the times of its tasks are on.
+    Timekeeper& keeper() const { return *keeper_; }
 
     // ---- tasks that are not due yet (see sched/timekeeper.h) ----
     bool open() const { return mode() == Mode::open; }
@@ -242,8 +251,11 @@ public:
     void enter(Worker& worker);
     void worker_leaves(Worker& worker);
     void drop_use();
+    // False: it is being freed.
+    bool try_retain_use();
 
 private:
+    friend class Manual;
     enum class Mode : std::uint32_t { open, draining, canceling };
     using TaskInbox = Inbox<Item, Slot, TaskLink, BlockPool>;
 
@@ -444,6 +456,7 @@ private:
     Worker* take_idle() EXECQ_REQUIRES(mutex_);
     void take_off_idle(Worker& worker) EXECQ_REQUIRES(mutex_);
     Item find_task(Worker& worker);
+    Item find_for_visitor(Worker& worker);
     Item find_beside_loop(Worker& worker);
     Item take_turn(Worker& worker);
     Item find_foreign(Worker& worker);
@@ -497,6 +510,8 @@ private:
     const std::uint32_t cpus_;
     const std::uint32_t shards_;  // a power of two
     const std::unique_ptr<TaskInbox[]> inboxes_;
+    std::unique_ptr<Manual> manual_;  // set by the constructor, as all of these
+    Timekeeper* keeper_ = nullptr;
     Room* room_ = nullptr;  // one reference; set by the constructor
     static constexpr std::uint32_t nowhere = ~std::uint32_t{0};
     std::uint32_t direct_in_ = nowhere;  // the generation of processes; set by the constructor

@@ -29,6 +29,7 @@ void LoopPlace::close()
     if (loop != nullptr) {
         loop->measure(nullptr);
         loop->refuse_deliveries();
+        loop->deliver_for(nullptr);
     }
     withdraw_listed(nullptr);
 }

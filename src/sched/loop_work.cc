@@ -144,6 +144,8 @@ execq_status Executor::open_place(Worker& worker, ThreadLoop** loop)
     const execq_status status = ThreadLoop::open(loop);
     if (status != EXECQ_OK || worker.place_open)
         return status;
+    if ((*loop)->port() != nullptr && (*loop)->port() != worker.place())
+        return EXECQ_EBUSY;  // who steps several manual executors has one loop
     if (worker.place() == nullptr) {
         auto* place = new (std::nothrow) LoopPlace;
         if (place == nullptr)

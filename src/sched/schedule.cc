@@ -171,6 +171,9 @@ Executor::Sight Executor::look() const
     return aside ? find_last(worker) : steal(worker, Worker::Batch::capacity);
 }
 
+// One by one, for who is between none.
+Item Executor::find_for_visitor(Worker& worker) { return find_task(worker); }
+
 Item Executor::next_task(Worker& worker)
 {
     for (;;) {

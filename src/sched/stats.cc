@@ -6,6 +6,7 @@
 #include "base/histogram.h"
 #include "sched/executor.h"
 #include "sched/loop_place.h"
+#include "sched/manual.h"
 
 namespace execq::core {
 
@@ -52,7 +53,8 @@ std::uint32_t Executor::state_of(const Worker& worker)
 std::uint32_t Executor::count_states(execq_stats& stats)
 {
     const MutexLock lock(mutex_);
-    stats.threads = roster_.threads() + reserved_threads_.load(std::memory_order_relaxed) + on_bench_;
+    stats.threads =
+        manual_ != nullptr ? 0 : roster_.threads() + reserved_threads_.load(std::memory_order_relaxed) + on_bench_;
     stats.threads_started = started_;
     stats.wakes = wakes_;
     stats.idle = stats.running = stats.workers_count = stats.workers_total = 0;
@@ -80,6 +82,7 @@ void Executor::count_queued(execq_stats& stats)
     };
     stats.queued += count_classes(classes_);
     stats.queued_async += count_classes(loop_classes_);
+    stats.queued += manual_ != nullptr ? manual_->taken() : 0;
     stats.delayed = delayed_count_.load(std::memory_order_relaxed);
 }
 

@@ -111,7 +111,7 @@ execq_status Executor::submit_first(const Push& push, bool& submitted, bool turn
 execq_status Executor::submit_turn(Turnstile& turnstile) noexcept
 {
     Worker* worker = own_worker();
-    if (worker != nullptr && !worker->reserved())
+    if (worker != nullptr && worker->own_queue_of() != nullptr)
         return push_inside(*worker, Item(turnstile));
     bool submitted = false;
     const auto push = [&](TaskInbox& inbox) { return inbox.push(Item(turnstile), true); };

@@ -84,6 +84,7 @@ public:
     // ---- its thread only ----
     // Whose uses the posted registrations hold; it lives as long as anybody posts.
     void deliver_for(Port* port) { port_ = port; }
+    Port* port() const { return port_; }
     // Gives up what was posted and has not run; nobody posts any more.
     void refuse_deliveries();
     uv_loop_s* loop() const { return loop_; }

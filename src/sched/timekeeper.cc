@@ -30,6 +30,8 @@ void free_sleep(Timer& timer)
 
 Timekeeper::Timekeeper() : wheel_(now_ns()) {}
 
+Timekeeper::Timekeeper(std::int64_t manual_now_ns) : manual_(true), at_ns_(manual_now_ns), wheel_(manual_now_ns, 1) {}
+
 Timekeeper& Timekeeper::get()
 {
     static PerProcess<Timekeeper> keeper;
@@ -44,12 +46,43 @@ namespace {
 
 const InChild Timekeeper::in_child_([](void*) { on_its_thread_ = false; });
 
-void Timer::withdraw() { Timekeeper::get().withdraw(*this); }
+void Timer::withdraw() { keeper->withdraw(*this); }
+
+// While one lives, a manual timekeeper does: what it counts may be the last thing that kept it.
+class Timekeeper::Stay {
+public:
+    explicit Stay(Timekeeper& keeper) : keeper_(keeper)
+    {
+        if (keeper_.manual_)
+            keeper_.references_.fetch_add(1, std::memory_order_relaxed);
+    }
+    ~Stay()
+    {
+        if (keeper_.manual_ && keeper_.references_.fetch_sub(1, std::memory_order_acq_rel) == 1)
+            delete &keeper_;
+    }
+    Stay(const Stay&) = delete;
+    Stay& operator=(const Stay&) = delete;
+
+private:
+    Timekeeper& keeper_;
+};
+
+// Inside a Stay, so that this frees nothing.
+void Timekeeper::count(std::ptrdiff_t more)
+{
+    const bool had = timers_ != 0;
+    timers_ += static_cast<std::size_t>(more);
+    if (!manual_ || had == (timers_ != 0))
+        return;
+    references_.fetch_add(had ? ~std::uint32_t{0} : 1, std::memory_order_acq_rel);
+}
 
 // ---- any thread ----
 
 execq_status Timekeeper::sleep(std::int64_t until_ns, Node** out, const ContextRef& context)
 {
+    const Stay stay(*this);
     void* record = node_pool::allocate();
     if (record == nullptr)
         return EXECQ_ENOMEM;
@@ -60,6 +93,7 @@ execq_status Timekeeper::sleep(std::int64_t until_ns, Node** out, const ContextR
     }
     auto* timer = new (record) Timer(*node);
     timer->stage = Timer::Stage::kept;
+    timer->keeper = this;
     node->enter_sleep(*timer);
     execq_status status = EXECQ_OK;
     bool wake = false;
@@ -67,7 +101,7 @@ execq_status Timekeeper::sleep(std::int64_t until_ns, Node** out, const ContextR
         const MutexLock lock(mutex_);
         status = have_thread();
         if (status == EXECQ_OK) {
-            ++timers_;
+            count(1);
             wake = schedule(*timer, until_ns);
         }
     }
@@ -85,25 +119,28 @@ execq_status Timekeeper::enlist(std::size_t n)
 {
     const MutexLock lock(mutex_);
     const execq_status status = have_thread();
-    timers_ += status == EXECQ_OK ? n : 0;
+    if (status == EXECQ_OK)
+        count(static_cast<std::ptrdiff_t>(n));
     return status;
 }
 
 void Timekeeper::resign(std::size_t n)
 {
+    const Stay stay(*this);
     const MutexLock lock(mutex_);
-    timers_ -= n;
+    count(-static_cast<std::ptrdiff_t>(n));
 }
 
 void Timekeeper::keep(TaskTimer& timer)
 {
+    const Stay stay(*this);
     bool over = false;
     bool wake = false;
     {
         const MutexLock lock(mutex_);
         over = timer.stage == Timer::Stage::over;
         if (over) {
-            --timers_;
+            count(-1);
         } else {
             timer.stage = Timer::Stage::kept;
             wake = timer.executor != nullptr ? lay_down(timer, *timer.executor, timer.times.due_ns)
@@ -157,7 +194,7 @@ bool Timekeeper::rest(Node& node, Executor& executor)
         rests = node.try_rest();
         if (rests) {
             timer.times.start_by_ns = TimerWheel::never;
-            timer.times.due_ns = timer.times.next_due_ns(now_ns());
+            timer.times.due_ns = timer.times.next_due_ns(now());
             wake = lay_down(timer, executor, timer.times.due_ns);
         }
     }
@@ -182,6 +219,7 @@ bool Timekeeper::lay_down(TaskTimer& timer, Executor& executor, std::int64_t at_
 
 void Timekeeper::withdraw(Timer& timer)
 {
+    const Stay stay(*this);
     {
         const MutexLock lock(mutex_);
         if (timer.stage == Timer::Stage::held) {
@@ -200,7 +238,7 @@ void Timekeeper::take_out(Timer& timer)
     TaskTimer* task = timer.node->task_timer();
     if (task != nullptr && task->executor != nullptr)
         task->executor->delayed().remove(*task);
-    --timers_;
+    count(-1);
 }
 
 Executor* Timekeeper::let_go(TaskTimer& timer)
@@ -252,7 +290,7 @@ void Timekeeper::wake_if(bool wanted)
 
 execq_status Timekeeper::have_thread()
 {
-    if (running_)
+    if (running_ || manual_)
         return EXECQ_OK;
     // The thread inherits the mask: it never runs the program's signal handlers.
     sigset_t all;
@@ -300,10 +338,7 @@ bool Timekeeper::await_due(HookList<TimerEntry>& due)
             const MutexLock lock(mutex_);
             timers_ -= std::exchange(ended_, 0);
             const std::int64_t now = now_ns();
-            wheel_.advance(now, [&due](TimerEntry& entry) {
-                static_cast<Timer&>(entry).stage = Timer::Stage::held;
-                due.push_back(entry);
-            });
+            take_due(due);
             if (!due.empty()) {
                 wakes_at_ns_ = 0;
                 return true;
@@ -327,6 +362,72 @@ bool Timekeeper::await_due(HookList<TimerEntry>& due)
             }
         }
     }
+}
+
+void Timekeeper::take_due(HookList<TimerEntry>& due)
+{
+    wheel_.advance(now(), [&due](TimerEntry& entry) {
+        static_cast<Timer&>(entry).stage = Timer::Stage::held;
+        due.push_back(entry);
+    });
+}
+
+// ---- a clock that is moved by hand ----
+
+std::int64_t Timekeeper::next_ns()
+{
+    const MutexLock lock(mutex_);
+    return fired_.empty() ? wheel_.next_deadline() : now();
+}
+
+bool Timekeeper::fire()
+{
+    const Stay stay(*this);
+    TimerEntry* entry = nullptr;
+    {
+        const MutexLock lock(mutex_);
+        if (fired_.empty())
+            take_due(fired_);
+        entry = fired_.front();
+        if (entry != nullptr)
+            fired_.remove(*entry);
+    }
+    if (entry == nullptr)
+        return false;
+    see_to(static_cast<Timer&>(*entry));
+    const MutexLock lock(mutex_);
+    const std::size_t ended = std::exchange(ended_, 0);  // the thread's, which is who fires
+    if (ended != 0)
+        count(-static_cast<std::ptrdiff_t>(ended));
+    return true;
+}
+
+void Timekeeper::retire()
+{
+    const Stay stay(*this);
+    for (;;) {
+        Timer* timer = nullptr;
+        {
+            const MutexLock lock(mutex_);
+            wheel_.advance(TimerWheel::never, [this](TimerEntry& entry) EXECQ_NO_ANALYSIS {
+                static_cast<Timer&>(entry).stage = Timer::Stage::held;
+                fired_.push_back(entry);
+            });
+            TimerEntry* entry = fired_.front();
+            if (entry == nullptr)
+                break;
+            fired_.remove(*entry);
+            timer = static_cast<Timer*>(entry);
+            // What a task still has of times never comes, and its end takes them along.
+        }
+        Node& node = *timer->node;
+        node.retain();
+        go_on_with(*timer, TimerWheel::never);
+        if (node.task_timer() == nullptr)
+            (void)cancel_unstarted(node, EXECQ_REASON_SHUTDOWN);
+        node.release();
+    }
+    references_.fetch_sub(1, std::memory_order_acq_rel);  // the owner's; ours is left
 }
 
 // ---- what is due ----
@@ -360,7 +461,7 @@ void Timekeeper::see_to_task(TaskTimer& timer)
     Node& node = *timer.node;
     TaskTimes& times = timer.times;
     Executor* executor = timer.executor;
-    const std::int64_t now = now_ns();
+    const std::int64_t now = this->now();
     const bool up = times.limit_ns() <= now;
     bool handed_in = false;
     if (executor != nullptr && !up && times.due_ns <= now) {
@@ -407,7 +508,7 @@ void Timekeeper::go_on_with(Timer& timer, std::int64_t next_ns)
                 (void)schedule(timer, next_ns);  // by the thread itself
             return;
         }
-        --timers_;
+        count(-1);
     }
     end(timer);
 }
@@ -452,7 +553,7 @@ Timekeeper::Turn Timekeeper::begin_turn(TaskTimer& timer)
     timer.stage = Timer::Stage::kept;
     Node& node = *timer.node;
     TaskTimes& times = timer.times;
-    const std::int64_t now = now_ns();
+    const std::int64_t now = this->now();
     bool asked = false;
     if (times.limit_ns() <= now) {
         if (node.try_claim_cancel(EXECQ_REASON_DEADLINE))
@@ -500,7 +601,7 @@ bool Timekeeper::put_back(TaskTimer& timer, Executor& executor)
     const MutexLock lock(mutex_);
     if (timer.node->phase() != Phase::pending)  // who claimed it later withdraws the timer later, too
         return false;
-    (void)lay_down(timer, executor, now_ns() + retry_ns);  // by the thread itself
+    (void)lay_down(timer, executor, now() + retry_ns);  // by the thread itself
     return true;
 }
 

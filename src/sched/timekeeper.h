@@ -5,6 +5,10 @@
 // timer and ends some time after the last one. It runs no bodies: only what completing a node means on the thread that does
 // so, which is drops and done callbacks.
 //
+// A manual executor (sched/manual.h) has a timekeeper of its own: without a thread, with a clock that stands still until
+// somebody moves it, exact to the nanosecond. Who steps the executor does by fire() what the thread does here. It outlives
+// its executor for as long as it has timers.
+//
 // The mutex guards the wheel and each timer's stage. What is due is taken out of the wheel under it, and seen to outside
 // of it; a timer that is withdrawn meanwhile (see task/timer.h) is then over, and ended by the timekeeper.
 //
@@ -21,6 +25,7 @@
 #include <cstdint>
 
 #include "base/annotations.h"
+#include "base/clock.h"
 #include "base/immortal.h"
 #include "base/links.h"
 #include "base/process.h"
@@ -34,6 +39,24 @@ namespace execq::core {
 class Timekeeper {
 public:
     static Timekeeper& get();
+    // One whose clock is moved by hand. The caller's until retire().
+    static Timekeeper* make_manual() { return new Timekeeper(manual_start_ns); }
+    // Nobody moves the clock any more: sleeps that have not ended are canceled, and it frees itself once nothing is left.
+    void retire();
+
+    bool manual() const { return manual_; }
+    // Its clock.
+    std::int64_t now() const { return manual_ ? at_ns_.load(std::memory_order_acquire) : now_ns(); }
+
+    // ---- of a manual one, by one thread at a time ----
+    // When the next timer is due, at the earliest; never: there is none.
+    std::int64_t next_ns();
+    // Moves the clock there, which is not beyond next_ns(), nor behind now().
+    void move_to(std::int64_t at_ns) { at_ns_.store(at_ns, std::memory_order_release); }
+    // Sees to one timer that is due. False: there is none.
+    bool fire();
+    // The manual clock's first time; a time of 0 has a meaning of its own.
+    static constexpr std::int64_t manual_start_ns = 1'000'000'000;
 
     // Any thread. A sleep that ends at that time, with one reference for the caller. EXECQ_OK, EXECQ_ENOMEM, EXECQ_EAGAIN.
     execq_status sleep(std::int64_t until_ns, Node** out, const ContextRef& context = {});
@@ -81,6 +104,10 @@ private:
     // True: some are due, held, and in the list. False: there is nothing left to stay for.
     bool await_due(HookList<TimerEntry>& due);
     execq_status have_thread() EXECQ_REQUIRES(mutex_);
+    // Of timers that have not ended.
+    void count(std::ptrdiff_t more) EXECQ_REQUIRES(mutex_);
+    class Stay;
+    void take_due(HookList<TimerEntry>& due) EXECQ_REQUIRES(mutex_);
     // Answers whether the thread would sleep too long now: then wake() it, outside the mutex.
     [[nodiscard]] bool schedule(Timer& timer, std::int64_t at_ns) EXECQ_REQUIRES(mutex_);
     void wake_if(bool wanted);
@@ -108,7 +135,14 @@ private:
     [[nodiscard]] bool lay_down(TaskTimer& timer, Executor& executor, std::int64_t at_ns) EXECQ_REQUIRES(mutex_);
     static Executor* let_go(TaskTimer& timer);
 
+    const bool manual_ = false;
+    // The clock of a manual one: written by who moves it, read by everybody.
+    std::atomic<std::int64_t> at_ns_{0};
+    // Of a manual one: its owner, all its timers together, and who is inside of a call. The last one frees it.
+    std::atomic<std::uint32_t> references_{1};
+
     Mutex mutex_;
+    HookList<TimerEntry> fired_ EXECQ_GUARDED_BY(mutex_);  // a manual one's: due, held, and not seen to
     TimerWheel wheel_ EXECQ_GUARDED_BY(mutex_);
     std::size_t timers_ EXECQ_GUARDED_BY(mutex_) = 0;  // enlisted and not ended
     bool running_ EXECQ_GUARDED_BY(mutex_) = false;
@@ -120,6 +154,8 @@ private:
 
     friend class Immortal<Timekeeper>;
     Timekeeper();
+    explicit Timekeeper(std::int64_t manual_now_ns);
+    ~Timekeeper() = default;
 };
 
 }  // namespace execq::core

@@ -1,5 +1,6 @@
 #include "sched/wait.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <pthread.h>
 
@@ -7,6 +8,7 @@
 #include "sched/body.h"
 #include "sched/executor.h"
 #include "sched/interrupt.h"
+#include "sched/manual.h"
 #include "sched/thread_loop.h"
 #include "sched/worker.h"
 #include "task/callbacks.h"
@@ -71,6 +73,91 @@ execq_status wait_by(Node& node, Deadline deadline, bool in_place, const Block& 
     return block();
 }
 
+// Futures that a thread waits for which steps manual executors.
+class FuturesAwaited final : public Manual::Awaited {
+public:
+    FuturesAwaited(Node* const* nodes, std::size_t n, bool all, bool drives)
+        : nodes_(nodes), n_(n), all_(all), drives_(drives)
+    {}
+
+    bool done() override
+    {
+        const auto is_done = [](const Node* node) { return node->done(); };
+        return all_ ? std::all_of(nodes_, nodes_ + n_, is_done) : std::any_of(nodes_, nodes_ + n_, is_done);
+    }
+    bool ours() override { return holds(is_stepped_here); }
+    bool takes_real_time() override
+    {
+        return std::any_of(nodes_, nodes_ + n_, [](const Node* node) {
+            return !node->done() && node->executor_id() != 0 && !Manual::has_here(node->executor_id());
+        });
+    }
+    void sleep(Deadline deadline) override
+    {
+        if (all_)
+            (void)block_on(**std::find_if(nodes_, nodes_ + n_ - 1, [](const Node* node) { return !node->done(); }),
+                           deadline);
+        else
+            (void)block_on_any(nodes_, n_, deadline, nullptr);
+    }
+    bool drives_loop() override { return drives_; }
+    // It waits for itself.
+    bool hopeless() const
+    {
+        return holds([](const Node& node) { return runs_on_this_thread(node) || waits_for_this_thread(node); });
+    }
+
+private:
+    // Of all: that one of them is so is enough.
+    template <class Is>
+    bool holds(const Is& is) const
+    {
+        const auto so = [&is](const Node* node) { return !node->done() && is(*node); };
+        return all_ ? std::any_of(nodes_, nodes_ + n_, so) : std::all_of(nodes_, nodes_ + n_, so);
+    }
+
+    Node* const* const nodes_;
+    const std::size_t n_;
+    const bool all_;
+    const bool drives_;
+};
+
+// Room in a bounded executor.
+class RoomAwaited final : public Manual::Awaited {
+public:
+    RoomAwaited(Executor& executor, std::uint32_t n) : executor_(executor), n_(n) {}
+
+    bool entered() const { return entered_; }
+    bool done() override
+    {
+        entered_ = entered_ || executor_.room()->try_enter(n_);
+        return entered_ || !executor_.accepts();
+    }
+    bool ours() override { return Manual::has_here(executor_.id()); }
+    bool takes_real_time() override { return !ours(); }
+    void sleep(Deadline deadline) override { sleep_until(deadline); }
+
+private:
+    Executor& executor_;
+    const std::uint32_t n_;
+    bool entered_ = false;
+};
+
+// What a body waits for runs inside of it, as on any worker; the rest is stepped.
+execq_status wait_stepping(Node* const* nodes, std::size_t n, bool all, Deadline deadline, bool drives_loop = false)
+{
+    FuturesAwaited awaited(nodes, n, all, drives_loop);
+    if (!deadline.only_look() && awaited.hopeless())
+        return EXECQ_EDEADLK;
+    Worker* worker = Worker::current();
+    for (std::size_t i = 0; i < n && all && worker != nullptr && worker->in_task(); ++i) {
+        if (may_run_here(*worker, *nodes[i], deadline))
+            worker->executor().run_in_place(*worker, *nodes[i]);
+    }
+    const Worker::WaitScope waits(worker);
+    return Manual::await(awaited, deadline);
+}
+
 // At least one turn, so that a caller who looks again and again gets on.
 execq_status drive(ThreadLoop& loop, const Node& node, Deadline deadline)
 {
@@ -84,6 +171,12 @@ execq_status drive(ThreadLoop& loop, const Node& node, Deadline deadline)
 }  // namespace
 
 bool has_stack_for_another(const Worker& worker) { return worker.stack_left() >= stack_reserve; }
+
+// One that has started and is asynchronous is a promise, which anybody may complete.
+bool is_stepped_here(const Node& node)
+{
+    return Manual::has_here(node.executor_id()) && (!node.async() || node.phase() == Phase::pending);
+}
 
 bool queued_here(Worker& worker, const Node& node)
 {
@@ -107,6 +200,10 @@ bool would_deadlock(Worker* worker, const Node& node, Executor::Relief& relief)
 execq_status wait_for(Node& node, Deadline deadline)
 {
     run_queued();
+    if (Manual::any_here() && !node.done()) [[unlikely]] {
+        Node* const one = &node;
+        return wait_stepping(&one, 1, true, deadline);
+    }
     return wait_by(node, deadline, true, [&] {
         const ThreadWaits::Scope blocked;
         return block_on(node, deadline);
@@ -122,6 +219,10 @@ execq_status run_loop_until(Node& node, Deadline deadline)
     ThreadLoop* loop = ThreadLoop::current();
     if (loop != nullptr && loop->running())
         return deadline.only_look() ? EXECQ_ETIMEDOUT : EXECQ_EDEADLK;
+    if (Manual::any_here()) {
+        Node* const one = &node;
+        return wait_stepping(&one, 1, true, deadline, true);
+    }
     Worker* worker = Worker::current();
     if (worker != nullptr && node.async() && !deadline.only_look() && queued_here(*worker, node)) {
         worker->executor().start_async_here(*worker, node);  // nowhere is it nearer to who waits for it
@@ -144,6 +245,11 @@ execq_status run_loop_until(Node& node, Deadline deadline)
 execq_status wait_for_room(Executor& executor, std::uint32_t n, Deadline deadline)
 {
     run_queued();
+    if (Manual::any_here()) {
+        RoomAwaited room(executor, n);
+        const execq_status status = Manual::await(room, deadline);
+        return status == EXECQ_OK && !room.entered() ? EXECQ_ECLOSED : status;
+    }
     Worker* worker = Worker::current();
     const Worker::WaitScope waits(worker);
     Executor::Relief relief;
@@ -155,6 +261,10 @@ execq_status wait_for_room(Executor& executor, std::uint32_t n, Deadline deadlin
 
 execq_status wait_for_all(Node* const* nodes, std::size_t n, Deadline deadline)
 {
+    if (Manual::any_here() && n != 0) {
+        run_queued();
+        return wait_stepping(nodes, n, true, deadline);
+    }
     // Before blocking on any: the body that runs here cannot end while it waits.
     for (std::size_t i = 0; i < n && !deadline.only_look(); ++i) {
         if (runs_on_this_thread(*nodes[i]) || waits_for_this_thread(*nodes[i]))
@@ -171,6 +281,10 @@ execq_status wait_for_all(Node* const* nodes, std::size_t n, Deadline deadline)
 execq_status wait_for_any(Node* const* nodes, std::size_t n, Deadline deadline, std::size_t* index)
 {
     run_queued();
+    if (Manual::any_here()) {
+        const execq_status status = wait_stepping(nodes, n, false, deadline);
+        return status == EXECQ_OK ? block_on_any(nodes, n, Deadline::after(0), index) : status;
+    }
     Worker* worker = Worker::current();
     const Worker::WaitScope waits(worker);
     if (deadline.only_look())

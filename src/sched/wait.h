@@ -25,6 +25,8 @@ execq_status wait_for_any(Node* const* nodes, std::size_t n, Deadline deadline, 
 // ---- the parts of a wait, for who waits for tasks that come and go (a group) ----
 // The task has not started, and this worker's pool is to start it.
 bool queued_here(Worker& worker, const Node& node);
+// Only the calling thread can bring it on, by stepping a manual executor.
+bool is_stepped_here(const Node& node);
 // It may be run in place (Executor::run_in_place).
 bool may_run_here(Worker& worker, const Node& node, Deadline deadline);
 // Blocking on it could never end: we are inside of it, or it waits for a thread that cannot come. Inside a WaitScope.

@@ -341,7 +341,7 @@ void Worker::go_on(Node& node)
 {
     if (Observation* observation = node.observation()) [[unlikely]]
         observation->note_rested();
-    if (Timekeeper::get().rest(node, executor_))
+    if (executor_.keeper().rest(node, executor_))
         return;
     {
         const FrameScope frame(*this, node, false);
@@ -363,6 +363,17 @@ Node* Worker::top_node() const
 {
     const Frame* top = top_frame();
     return top != nullptr ? top->node : nullptr;
+}
+
+void Worker::note_visitor()
+{
+    static thread_local constinit const std::byte* bottom = nullptr;  // asking costs some microseconds
+    if (bottom == nullptr) {
+        note_stack();
+        bottom = stack_bottom_;
+    }
+    stack_bottom_ = bottom;
+    mine_ = &this_thread;
 }
 
 void Worker::note_stack()

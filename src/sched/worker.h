@@ -43,9 +43,16 @@ public:
     using Batch = TaskDeque<64>;
     using Own = TaskDeque<256>;
 
+    // What a place is for: tasks of all kinds, loops alone, or whoever steps a manual executor.
+    enum class Kind { any, reserved, visited };
+
     // The workers of an executor share the mutex of those who look into them.
-    Worker(Executor& executor, std::uint32_t number, bool reserved, Mutex& guests)
-        : executor_(executor), own_queue_of_(reserved ? nullptr : &executor), number_(number), lock_(guests)
+    Worker(Executor& executor, std::uint32_t number, Kind kind, Mutex& guests)
+        : executor_(executor),
+          own_queue_of_(kind == Kind::any ? &executor : nullptr),
+          reserved_(kind == Kind::reserved),
+          number_(number),
+          lock_(guests)
     {}
     ~Worker();
 
@@ -60,9 +67,9 @@ public:
     static bool serves(std::uint64_t serial) { return this_thread.served == serial; }
 
     Executor& executor() const { return executor_; }
-    // Whose tasks may wait here, and run here: null for who is reserved for loops.
+    // Whose tasks may wait here: null for who is reserved for loops, and for who takes them one by one.
     const Executor* own_queue_of() const { return own_queue_of_; }
-    bool reserved() const { return own_queue_of_ == nullptr; }
+    bool reserved() const { return reserved_; }
     std::uint32_t number() const { return number_; }
     Parker& parker() { return parker_; }
 
@@ -183,6 +190,10 @@ public:
     bool is_running(const Node& node) const;
     Node* top_node() const;
     const Frame* top_frame() const { return top_.load(std::memory_order_relaxed); }
+    // The calling thread is about to run tasks here for a while.
+    void note_visitor();
+    // Where bodies note what they leave, for ThisThread::left.
+    std::uint8_t* left() { return &left_; }
     // The bytes of stack below the caller's frame.
     std::size_t stack_left() const;
 
@@ -305,6 +316,7 @@ private:
 
     Executor& executor_;
     const Executor* const own_queue_of_;
+    const bool reserved_;
     const std::uint32_t number_;
     std::atomic<ThreadLoop*> loop_{nullptr};
     // Written once, by this worker's thread under the executor's mutex. Owned, but it may outlive this.

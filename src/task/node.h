@@ -66,6 +66,7 @@ struct TaskSpec {
     const char* name = nullptr;
     std::uint64_t env_size = 0;
     TaskTimes times;
+    std::int64_t times_of_ns = 0;  // when, on the monotonic clock, they were reckoned; 0: they are on the executor's clock
     TaskScopes scopes;
     Turnstile* turnstile = nullptr;  // if it is one of the scopes, for what stands between the task and its executor
     std::int32_t priority = EXECQ_PRIORITY_NORMAL;
@@ -110,7 +111,9 @@ public:
         return make_plain(first_word(future_references, executor_id), fn, env);
     }
     // One reference for all holders of the promise together, and one for the future.
-    static Node* make_promise(execq_drop_fn drop_result, const char* name, const ContextRef& context = {});
+    // An executor: nothing but its tasks completes it.
+    static Node* make_promise(execq_drop_fn drop_result, const char* name, const ContextRef& context = {},
+                              std::uint16_t executor_id = 0);
     // An asynchronous task: `start` takes the place of spec.fn. The executor's reference becomes that of the holders of
     // the promise when it starts.
     static Node* make_async(const TaskSpec& spec, execq_async_fn start, std::uint32_t future_references,

@@ -16,8 +16,9 @@ namespace execq::core {
 
 class Executor;
 class Node;
+class Timekeeper;
 
-// Points on the monotonic clock, in nanoseconds.
+// Points on the clock of the timekeeper, in nanoseconds.
 struct TaskTimes {
     std::int64_t due_ns = 0;                       // does not start before; 0: at once
     std::int64_t start_by_ns = TimerWheel::never;  // is canceled if it has not started by then
@@ -36,6 +37,16 @@ struct TaskTimes {
         const std::int64_t periods = std::max<std::int64_t>(now - due_ns, 0) / period_ns + 1;
         return periods > (TimerWheel::never - due_ns) / period_ns ? TimerWheel::never : due_ns + periods * period_ns;
     }
+    // The same on another clock, which is ahead by that (or behind). What is set stays so.
+    void shift(std::int64_t by_ns)
+    {
+        for (std::int64_t* time : {&due_ns, &start_by_ns, &end_by_ns}) {
+            if (*time <= 0 || *time == TimerWheel::never)
+                continue;
+            const bool beyond = by_ns > 0 && *time > TimerWheel::never - by_ns;
+            *time = beyond ? TimerWheel::never : std::max<std::int64_t>(*time + by_ns, 1);
+        }
+    }
     // Of a task that has not started.
     std::int64_t limit_ns() const { return std::min(start_by_ns, end_by_ns); }
 };
@@ -51,7 +62,8 @@ struct Timer : TimerEntry {
     void withdraw();
 
     Stage stage = Stage::held;
-    Node* node;  // with one reference
+    Node* node;                    // with one reference
+    Timekeeper* keeper = nullptr;  // whose clock its times are on; set before the node is published
 };
 
 // The list of an executor's tasks that are not due yet.

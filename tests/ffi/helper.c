@@ -141,6 +141,7 @@ uint64_t helper_sizeof(const char *type)
         {"execq_group_options", sizeof(execq_group_options)},
         {"execq_cancel_source_options", sizeof(execq_cancel_source_options)},
         {"execq_var_options", sizeof(execq_var_options)},
+        {"execq_manual_options", sizeof(execq_manual_options)},
     };
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         if (strcmp(sizes[i].name, type) == 0) {

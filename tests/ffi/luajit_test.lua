@@ -86,7 +86,7 @@ local function structs_have_the_sizes_of_c()
         "execq_executor_options", "execq_promise_options", "execq_running_task", "execq_shutdown_report",
         "execq_task_options", "execq_uv_table", "execq_latency", "execq_worker_stats", "execq_stats",
         "execq_hooks", "execq_task_event", "execq_stuck_info", "execq_queue_options", "execq_group_options",
-        "execq_cancel_source_options", "execq_var_options" }
+        "execq_cancel_source_options", "execq_var_options", "execq_manual_options" }
     for _, kind in ipairs(kinds) do
         check("sizeof " .. kind, ffi.sizeof(kind), tonumber(helper.helper_sizeof(kind)))
     end
