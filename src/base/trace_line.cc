@@ -39,8 +39,8 @@ TraceLine& TraceLine::time(std::int64_t ns)
 {
     const std::int64_t whole = std::max<std::int64_t>(ns, 0);
     const auto part = static_cast<unsigned>(whole % 1000);
-    const std::array<char, 4> fraction{'.', static_cast<char>('0' + part / 100), static_cast<char>('0' + part / 10 % 10),
-                                       static_cast<char>('0' + part % 10)};
+    const std::array<char, 4> fraction{'.', static_cast<char>('0' + part / 100),
+                                       static_cast<char>('0' + part / 10 % 10), static_cast<char>('0' + part % 10)};
     return number(whole / 1000).raw({fraction.data(), fraction.size()});
 }
 

@@ -88,12 +88,19 @@ public:
     // "b", "e"
     void async(const char* phase, const Observation& task, std::int64_t at_ns)
     {
-        begin(phase, at_ns).raw(",\"cat\":\"async\",\"name\":\"").escaped(name_of(task)).raw("\",\"id\":").number(task.id());
+        begin(phase, at_ns)
+            .raw(",\"cat\":\"async\",\"name\":\"")
+            .escaped(name_of(task))
+            .raw("\",\"id\":")
+            .number(task.id());
         line_.raw("}");
     }
     void waiting(const Observation& task, std::int64_t tasks, std::int64_t at_ns)
     {
-        begin("C", at_ns).raw(",\"name\":\"").escaped(task.observers().executor_name()).raw(": waiting\",\"args\":{\"tasks\":");
+        begin("C", at_ns)
+            .raw(",\"name\":\"")
+            .escaped(task.observers().executor_name())
+            .raw(": waiting\",\"args\":{\"tasks\":");
         line_.number(std::max<std::int64_t>(tasks, 0)).raw("}}");
     }
 
@@ -173,6 +180,8 @@ void Tracer::left(Observation& task) noexcept
 
 void Tracer::rested(Observation& task) noexcept
 {
+    if (!task.running())
+        return;  // the host of an engine ran it
     const std::int64_t waiting = waiting_.fetch_add(1, std::memory_order_relaxed) + 1;
     Events events;
     if (events.session() != 0)
