@@ -5,7 +5,6 @@
 #include <exception>
 #include <fcntl.h>
 #include <new>
-#include <pthread.h>
 #include <string>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -17,21 +16,16 @@ namespace execq::core {
 
 namespace {
 
-// Starts and stops, one at a time. A fork waits for them.
-struct Control {
-    Mutex mutex;
-    std::uint64_t last_session EXECQ_GUARDED_BY(mutex) = 0;
-    bool registered EXECQ_GUARDED_BY(mutex) = false;
-};
-
-Control& control()
+// Starts and stops, one at a time.
+Mutex& control()
 {
-    static Immortal<Control> instance;
+    static PerProcess<Mutex> instance;
     return *instance;
 }
+[[maybe_unused]] const Mutex& made_early = control();
 
-void before_fork() EXECQ_NO_ANALYSIS { control().mutex.lock(); }
-void after_fork() EXECQ_NO_ANALYSIS { control().mutex.unlock(); }
+// The sessions of a child go on where its parent's were, so that what its threads remember is over there, too.
+std::uint64_t last_session = 0;  // under the mutex
 
 std::string expanded(const char* path)
 {
@@ -60,21 +54,19 @@ int open_for_trace(const std::string& name)
 
 }  // namespace
 
-void TraceFile::at_fork()
-{
-    // What the parent's threads were at stays as it is, and with it the memory. Nobody starts or stops now.
-    TraceFile* parents = instance_.exchange(nullptr, std::memory_order_acq_rel);
+// What the parent's threads were at stays as it is, and with it the memory.
+const InChild TraceFile::in_child_([](void*) EXECQ_NO_ANALYSIS {
+    TraceFile* parents = instance_.exchange(nullptr, std::memory_order_relaxed);
     if (parents == nullptr)
         return;
     left_behind_ = parents;
     if (parents->descriptor_ >= 0)
         close(parents->descriptor_);
-}
+});
 
 TraceFile::Outcome TraceFile::start(const char* path, std::string_view first_event)
 {
-    Control& c = control();
-    const MutexLock lock(c.mutex);
+    const MutexLock lock(control());
     if (session() != 0)
         return {Started::already, 0};
     TraceFile* file = instance_.load(std::memory_order_acquire);
@@ -89,14 +81,8 @@ TraceFile::Outcome TraceFile::start(const char* path, std::string_view first_eve
     }
     if (descriptor < 0)
         return {Started::unwritable, errno};
-    if (!c.registered) {
-        c.registered = true;
-        std::atexit([] { stop(); });
-        pthread_atfork(before_fork, after_fork, [] {
-            at_fork();
-            after_fork();
-        });
-    }
+    static const int at_exit = std::atexit([] { stop(); });
+    static_cast<void>(at_exit);
     {
         const MutexLock file_lock(file->file_mutex_);
         file->descriptor_ = descriptor;
@@ -105,13 +91,13 @@ TraceFile::Outcome TraceFile::start(const char* path, std::string_view first_eve
     file->put("[\n");
     file->put(first_event);
     file->began_ns_.store(now_ns(), std::memory_order_relaxed);
-    file->session_.store(++c.last_session, std::memory_order_release);
+    file->session_.store(++last_session, std::memory_order_release);
     return {Started::yes, 0};
 }
 
 TraceFile::Stopped TraceFile::stop()
 {
-    const MutexLock lock(control().mutex);
+    const MutexLock lock(control());
     if (session() == 0)
         return Stopped::no_trace;
     TraceFile& file = *instance_.load(std::memory_order_acquire);

@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "base/annotations.h"
+#include "base/process.h"
 
 namespace execq::core {
 
@@ -55,12 +56,12 @@ private:
         std::array<char, shard_size> text EXECQ_GUARDED_BY(mutex);
     };
 
-    static void at_fork() EXECQ_NO_ANALYSIS;
     void put(std::string_view text);
     void flush(Shard& shard) EXECQ_REQUIRES(shard.mutex);
 
-    // The innermost is file_mutex_; who starts or stops holds that of all sessions before.
+    // Locks, outermost first: that of starts and stops, a shard's, file_mutex_.
     static inline constinit std::atomic<TraceFile*> instance_{nullptr};
+    static const InChild in_child_;
     static inline constinit TraceFile* left_behind_ = nullptr;
     std::atomic<std::uint64_t> session_{0};
     std::atomic<std::int64_t> began_ns_{0};

@@ -102,6 +102,21 @@ def the_demo_is_traced():
     trace = FOLDER / "trace.json"
     run(COMPRESS_TREE, "--rounds", "2", "--threads", "2", folder, trace=trace)
     judged(trace, "rows=compress:2", "runs=80", "phases=MXBEstfC", "name=deliver task", "name=compress: waiting")
+    is_drawn(trace)
+
+
+def is_drawn(trace):
+    """The picture of the README, where the system's Python can draw."""
+    python = "/usr/bin/python3"
+    if subprocess.run([python, "-c", "import matplotlib"], stderr=subprocess.DEVNULL).returncode != 0:
+        print("no matplotlib: not drawn")
+        return
+    program = pathlib.Path(__file__).parents[2] / "docs" / "plots" / "draw_trace"
+    run(python, "-B", program, trace, FOLDER / "trace.svg", "--for", "1000")
+    drawn = (FOLDER / "trace.svg").read_text(encoding="utf-8")
+    missing = [label for label in ("main", "compress/0", "compress/1", "submitted", "delivered") if label not in drawn]
+    if missing:
+        sys.exit(f"not in the picture: {missing}")
 
 
 def probes_are_listed():
