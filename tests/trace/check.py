@@ -2,8 +2,8 @@
 
 JSON; the fields that each phase needs; rows that are in the order of time; slices that nest on each row and all end; flows and
 asynchronous tasks that begin once, end once, and lie inside slices; no two rows with the same name where that is a worker's.
-Exits with 1, and a line for each fault. Wishes: rows=<executor>:<workers>, name=<an event's>, phases=<letters>, runs=<bodies>; unfinished: what
-begins need not end.
+Exits with 1, and a line for each fault. Wishes: rows=<executor>:<workers>, name=<an event's>, phases=<letters>, runs=<bodies>;
+unfinished: what begins need not end.
 """
 
 import bisect
