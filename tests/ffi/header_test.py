@@ -20,8 +20,8 @@ def without_comments(text):
 
 
 def public_headers(folder):
-    """The text of every header but uv.h, which is for C alone."""
-    paths = sorted(path for path in pathlib.Path(folder).glob("*.h") if path.name != "uv.h")
+    """The text of every header but uv.h and dump_file.h, which are for C alone."""
+    paths = sorted(path for path in pathlib.Path(folder).glob("*.h") if path.name not in ("uv.h", "dump_file.h"))
     return without_comments("\n".join(path.read_text() for path in paths))
 
 
