@@ -30,7 +30,7 @@ def declared_functions(text):
 
 
 def declared_constants(text):
-    constants = {name: int(value) for name, value in re.findall(r"\b(EXECQ_\w+) = (-?\d+)", text)}
+    constants = {name: int(value) for name, value in re.findall(r"\b(EXECQ_\w+)\s*=\s*(-?\d+)", text)}
     constants.update((f"EXECQ_{name}", int(value)) for name, value in re.findall(r"\bX\((\w+), (-?\d+),", text))
     constants.update((name, int(value)) for name, value in re.findall(r"#define (EXECQ_VERSION_\w+) (\d+)", text))
     return constants
