@@ -31,6 +31,9 @@ execq_status make_executor(const execq_engine_vtable *vtable, void *engine, exec
     spec.max_threads = 1;
     auto host = std::make_unique<HostEngine>(read, engine);
     taken = true;
+    const execq_status observed = make_observers({}, spec.observers);
+    if (observed != EXECQ_OK)
+        return observed;
     Executor *executor = nullptr;
     const execq_status made = Executor::make(spec, std::move(host), &executor);
     if (made == EXECQ_OK)

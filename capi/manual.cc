@@ -10,13 +10,14 @@ using namespace execq::core;
 
 namespace {
 
-Manual *manual_of(execq_executor *executor) { return executor != nullptr ? core_of(executor)->manual() : nullptr; }
-
 // What a call does with a manual executor; what it counts is told whatever it answers.
 template <class Count, class Body>
 execq_status with_manual(execq_executor *executor, Count *out, const Body &body)
 {
-    Manual *manual = manual_of(executor);
+    const execq_status ours = check(core_of(executor));
+    if (ours != EXECQ_OK)
+        return ours;
+    Manual *manual = core_of(executor)->manual();
     if (manual == nullptr)
         return EXECQ_EINVAL;
     std::uint64_t n = 0;
@@ -79,7 +80,10 @@ execq_status execq_manual_run_for(execq_executor *executor, int64_t duration_ns,
 
 execq_status execq_manual_now(execq_executor *executor, int64_t *ns)
 {
-    const Manual *manual = manual_of(executor);
+    const execq_status ours = check(core_of(executor));
+    if (ours != EXECQ_OK)
+        return ours;
+    const Manual *manual = core_of(executor)->manual();
     if (manual == nullptr || ns == nullptr)
         return EXECQ_EINVAL;
     *ns = manual->now();

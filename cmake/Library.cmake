@@ -40,6 +40,12 @@ target_include_directories(execq_objects
     PUBLIC ${PROJECT_SOURCE_DIR}/include
     PRIVATE ${PROJECT_SOURCE_DIR}/src)
 target_link_libraries(execq_objects PRIVATE execq_libuv Threads::Threads)
+# Probes for tracers of the system: notes in the library, and a nop each.
+include(CheckIncludeFileCXX)
+check_include_file_cxx(sys/sdt.h EXECQ_HAS_SDT)
+if(EXECQ_HAS_SDT)
+    target_compile_definitions(execq_objects PRIVATE EXECQ_HAS_SDT)
+endif()
 
 # libuv is no part of the interface: the library works with any copy through execq_uv_table, and whoever includes
 # execq/uv.h links the libuv of their own choice.

@@ -58,6 +58,7 @@
 #include <execq/task.h>
 #include <execq/thread_loop.h>
 #include <execq/timer.h>
+#include <execq/trace.h>
 #include <execq/types.h>
 #include <execq/version.h>
 

@@ -28,14 +28,15 @@ extern "C" {
     X(EEXCEPTION, -15, "a C++ exception left the task")           \
     X(EEXITED, -16, "the task ended its thread")                  \
     X(EFULL, -17, "the queue is full")                            \
-    X(EFORKED, -18, "the handle is of the process that forked")
+    X(EFORKED, -18, "the handle is of the process that forked")   \
+    X(EUNWRITABLE, -19, "a file cannot be written")
 
 enum {
 #define EXECQ_STATUS_ENUM_(name, number, text) EXECQ_##name = (number),
     EXECQ_STATUS_MAP(EXECQ_STATUS_ENUM_)
 #undef EXECQ_STATUS_ENUM_
     /* One below the smallest status of this version; not a status. */
-    EXECQ_STATUS_END_ = -19
+    EXECQ_STATUS_END_ = -20
 };
 
 /* The name of a status, such as "EXECQ_EINVAL".

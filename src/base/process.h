@@ -51,7 +51,7 @@ public:
     UserCode& operator=(const UserCode&) = delete;
 
 private:
-    const OfProcess made_;
+    const OfProcess made_{};
 };
 
 // What a child does before anything else, on its only thread; never destroyed. It may neither lock nor allocate.

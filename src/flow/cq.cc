@@ -146,8 +146,7 @@ execq_status Cq::drain(execq_completion* out, std::size_t max, std::size_t* n)
         HeapRegistration* heap = heap_of(*registration);
         Node& node = *heap->node;  // its reference goes to the receiver
         execq_completion& completion = out[(*n)++];
-        if (Observation* observation = node.observation()) [[unlikely]]
-            observation->note_delivered();
+        const Observation::Delivery delivery(node.observation());
         completion = {heap->env, future_of(&node), nullptr, EXECQ_OK, 0};
         completion.status = node.look(&completion.value);  // a delivery observes nothing
         if (completion.status == EXECQ_EALREADY)           // somebody took the value already: it did succeed

@@ -62,7 +62,10 @@ execq_status resolve_executor(Executor** out)
     if (executor == nullptr) {
         if (c.over)
             return EXECQ_ECLOSED;
-        const execq_status status = Executor::make({}, &executor);
+        ExecutorSpec spec;
+        execq_status status = make_observers({}, spec.observers);
+        if (status == EXECQ_OK)
+            status = Executor::make(spec, &executor);
         if (status != EXECQ_OK)
             return status;
         expect_exit();

@@ -26,9 +26,11 @@ struct All {
 
 All& all()
 {
-    static Immortal<All> instance;
+    static PerProcess<All> instance;
     return *instance;
 }
+
+[[maybe_unused]] All& made_when_loaded = all();
 
 // Turns over threads, as owners of manual executors.
 std::atomic<std::uint64_t> last_thread{0};
@@ -145,6 +147,9 @@ private:
     std::uint8_t* const left_before_;
     const std::uint64_t served_before_;
 };
+
+// A child steps nothing that was there before.
+const InChild Manual::in_child_([](void*) { how_many_.store(0, std::memory_order_relaxed); });
 
 // ---- life ----
 

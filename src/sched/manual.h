@@ -29,6 +29,7 @@
 #include "base/annotations.h"
 #include "base/clock.h"
 #include "base/links.h"
+#include "base/process.h"
 #include "execq/status.h"
 #include "sched/item.h"
 #include "sched/thread_loop.h"
@@ -119,6 +120,7 @@ private:
 
     // Without any, no wait looks further. Who made one here sees it.
     static inline std::atomic<std::uint32_t> how_many_{0};
+    static const InChild in_child_;
 
     Executor& executor_;
     Timekeeper& keeper_;  // owned; it may outlive this

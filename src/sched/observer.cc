@@ -8,6 +8,7 @@
 
 #include "base/process.h"
 #include "sched/cpus.h"
+#include "sched/tracer.h"
 #include "sched/watchdog.h"
 #include "task/callbacks.h"
 #include "task/context.h"
@@ -224,7 +225,8 @@ execq_status make_observers(const ObserverSpec& spec, MadeObservers& out)
     Owned hooks_env(spec.hooks != nullptr ? spec.hooks->drop : nullptr,
                     spec.hooks != nullptr ? spec.hooks->env : nullptr);
     Owned stuck_env(spec.stuck_drop, spec.stuck_env);
-    if (!spec.times && spec.hooks == nullptr && spec.stuck_after_ns == 0)
+    const bool traced = Tracer::wanted();
+    if (!spec.times && spec.hooks == nullptr && spec.stuck_after_ns == 0 && !traced)
         return EXECQ_OK;
     struct Release {
         void operator()(Observers* all) const { all->release(); }
@@ -232,6 +234,8 @@ execq_status make_observers(const ObserverSpec& spec, MadeObservers& out)
     try {
         std::unique_ptr<Observers, Release> all(new Observers);
         MadeObservers made;
+        if (traced)  // first: what the others do comes later on their thread
+            all->add(std::make_unique<Tracer>());
         if (spec.times) {
             auto meter = std::make_unique<TaskMeter>();
             made.meter = meter.get();

@@ -5,6 +5,7 @@
 #include <exception>
 #include <utility>
 
+#include "base/probes.h"
 #include "base/process.h"
 #include "base/unwind.h"
 #include "sched/body.h"
@@ -104,6 +105,7 @@ Worker::~Worker()
 void Worker::wake()
 {
     const bool in_loop = on_loop;  // it is ours to read until the thread has the permit
+    EXECQ_PROBE2(wake, executor_.name(), number_);
     parker_.unpark();
     if (in_loop)
         place()->wake();

@@ -94,8 +94,7 @@ void run_now(Registration& registration, Port* port)
     }
     const Drop drop{heap};
     Node& node = node_of(registration);
-    if (Observation* observation = node.observation()) [[unlikely]]
-        observation->note_delivered();
+    const Observation::Delivery delivery(node.observation());
     call_done(registration.done, node, registration.env);
 }
 

@@ -172,6 +172,9 @@ public:
     // Has a completion that was registered before the task was published: it takes the reference of the one who settles.
     bool preset() const { return (state_.load(std::memory_order_relaxed) & preset_flag) != 0; }
 
+    // Somebody has registered a completion, or is at it.
+    bool registered() const { return (state_.load(std::memory_order_relaxed) & registered_flag) != 0; }
+
     // ---- before the task is published (its maker only) ----
     // Registers a completion with a port, for which the caller has counted a use: in the room inside, or in a record,
     // which the caller has to list and, with the node, to free if the node is not accepted. Null: no memory.

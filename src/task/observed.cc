@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/probes.h"
 #include "base/process.h"
 #include "execq/status.h"
 #include "task/node.h"
@@ -70,6 +71,12 @@ Observation::Observation(Observers& observers, Node& node) : observers_(observer
     observers_.retain();
 }
 
+Observation::~Observation()
+{
+    tell([this](TaskObserver& observer) { observer.gone(*this); });
+    observers_.release();
+}
+
 bool Observation::telling_of(const Node& node) { return Telling::of(node); }
 
 const char* Observation::name() const { return node_.name(); }
@@ -87,6 +94,7 @@ void Observation::note_submitted()
     const Telling telling(node_);
     parent_ = current_ != nullptr ? current_->id_ : 0;
     submitted_ns_ = now_ns();
+    EXECQ_PROBE3(submit, id_, name(), observers_.executor_name());
     for (std::size_t i = 0; i < observers_.count_; ++i)
         wanted_ |= observers_.all_[i]->submitted(*this) ? 1U << i : 0;
 }
@@ -108,12 +116,26 @@ void Observation::note_rested()
 void Observation::note_ended(Ending ending, std::int32_t code)
 {
     ended_ns_ = now_ns();
+    EXECQ_PROBE3(complete, id_, name(), code);
     tell([&](TaskObserver& observer) { observer.ended(*this, ending, code); });
 }
 
-void Observation::note_delivered()
+void Observation::Delivery::begin(Observation& observation)
 {
-    tell([this](TaskObserver& observer) { observer.delivered(*this); });
+    EXECQ_PROBE2(deliver, observation.id_, observation.name());
+    observation.tell([&](TaskObserver& observer) { observer.delivered(observation); });
+    observers_ = &observation.observers_;
+    wanted_ = observation.wanted_;
+    observers_->retain();
+}
+
+void Observation::Delivery::end()
+{
+    for (std::size_t i = 0; i < observers_->count_; ++i) {
+        if ((wanted_ & 1U << i) != 0)
+            observers_->all_[i]->returned();
+    }
+    observers_->release();
 }
 
 void Observation::Run::begin(std::int32_t worker)
@@ -122,6 +144,7 @@ void Observation::Run::begin(std::int32_t worker)
     observation.worker_ = worker;
     observation.resting_ = false;
     observation.started_ns_ = now_ns();
+    EXECQ_PROBE3(start, observation.id_, observation.name(), worker);
     observation.tell([&](TaskObserver& observer) { observer.started(observation); });
     outer_ = current_;
     current_ = observation_;
@@ -132,6 +155,7 @@ void Observation::Run::leave()
     Observation& observation = *std::exchange(observation_, nullptr);
     current_ = outer_;
     observation.left_ns_ = now_ns();
+    EXECQ_PROBE2(end, observation.id_, observation.name());
     observation.tell([&](TaskObserver& observer) { observer.left(observation); });
 }
 

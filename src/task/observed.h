@@ -12,7 +12,8 @@
 //   submitted    once, by who submits, before the task is accepted, so that nothing else comes before it
 //   started      a body, or a start function, is about to be called; left: this thread is out of it, its env dropped
 //   ended        once, before the future is done: who has seen the one finds the other counted
-//   delivered    for each completion that is called, or drained from a queue, on the thread that does so
+//   delivered    for each completion that is called, or drained from a queue, on the thread that does so; returned: that is over
+//   gone         once, when nobody has a reference any more
 //
 // All under no lock. An observer must not throw, nor end its thread.
 //
@@ -55,6 +56,10 @@ public:
     // The code: EXECQ_OK, the failure's, EXECQ_ECANCELED; of a submission that was refused EXECQ_OK, it says why itself.
     virtual void ended(Observation&, Ending, std::int32_t) noexcept {}
     virtual void delivered(Observation&) noexcept {}
+    // That call is over, on the same thread. The task may be gone.
+    virtual void returned() noexcept {}
+    // The task is about to be freed, with the last reference to its future.
+    virtual void gone(Observation&) noexcept {}
 };
 
 // Those of one executor, in the order in which they are told. Counted: by the executor, and by each observation.
@@ -115,7 +120,7 @@ public:
     static constexpr std::int32_t no_worker = -1;
 
     Observation(Observers& observers, Node& node);
-    ~Observation() { observers_.release(); }
+    ~Observation();
     Observation(const Observation&) = delete;
     Observation& operator=(const Observation&) = delete;
 
@@ -143,13 +148,14 @@ public:
 
     // The watchdog's, from started() to left().
     Watched& watched() { return watched_; }
+    // The tracer's: the session that the task's flow is open in; 0: it is not.
+    std::atomic<std::uint64_t>& trace() { return trace_; }
 
     // ---- for who moves the task ----
     void note_submitted();
     void note_refused();  // does nothing unless it was submitted
     void note_rested();
     void note_ended(Ending ending, std::int32_t code);
-    void note_delivered();
 
     // The body runs on this thread for as long as one lives, or until end(). Null: it is not observed.
     class Run {
@@ -177,6 +183,30 @@ public:
         Observation* outer_ = nullptr;
     };
 
+    // A completion is called on this thread for as long as one lives; the task may go before that. Null: it is not observed.
+    class Delivery {
+    public:
+        explicit Delivery(Observation* observation)
+        {
+            if (observation != nullptr) [[unlikely]]
+                begin(*observation);
+        }
+        ~Delivery()
+        {
+            if (observers_ != nullptr) [[unlikely]]
+                end();
+        }
+        Delivery(const Delivery&) = delete;
+        Delivery& operator=(const Delivery&) = delete;
+
+    private:
+        void begin(Observation& observation);
+        void end();
+
+        Observers* observers_ = nullptr;
+        std::uint32_t wanted_ = 0;
+    };
+
 private:
     class Telling;
     template <class Tell>
@@ -197,6 +227,7 @@ private:
     bool resting_ = false;
     std::uint32_t wanted_ = 0;  // a bit for each observer
     Watched watched_;
+    std::atomic<std::uint64_t> trace_{0};
 };
 
 // The calling thread's, as the system numbers it; asked for once.

@@ -366,6 +366,11 @@ CALL(executor_resize, execq_executor_resize(old.executor, 1, 2))
 CALL(executor_latency, execq_executor_latency(old.executor, EXECQ_LATENCY_LOOP_LAG, NULL, 0, NULL, NULL))
 CALL(dump, execq_dump(old.executor, write_nothing, NULL))
 CALL(dump_file, execq_dump_file(old.executor, stderr))
+CALL(manual_step, execq_manual_step(old.executor, NULL))
+CALL(manual_run, execq_manual_run(old.executor, NULL))
+CALL(manual_advance, execq_manual_advance(old.executor, 1))
+CALL(manual_run_for, execq_manual_run_for(old.executor, 1, NULL))
+CALL(manual_now, execq_manual_now(old.executor, &(int64_t){0}))
 CALL(executor_stats, execq_executor_stats(old.executor, &(execq_stats)EXECQ_STATS_INIT))
 CALL(future_state, execq_future_state(old.future))
 CALL(future_wait, execq_future_wait(old.future, -1))
@@ -565,6 +570,14 @@ static const struct row {
     {"execq_group_cancel_reason", group_cancel_reason},
     {"execq_executor_stats", executor_stats},
     {"execq_executor_resize", executor_resize},
+    {"execq_manual_new", NULL},
+    {"execq_trace_start", NULL},
+    {"execq_trace_stop", NULL},
+    {"execq_manual_step", manual_step},
+    {"execq_manual_run", manual_run},
+    {"execq_manual_advance", manual_advance},
+    {"execq_manual_run_for", manual_run_for},
+    {"execq_manual_now", manual_now},
     {"execq_executor_broken", NULL}, /* it answers 0 */
     {"execq_executor_latency", executor_latency},
     {"execq_dump", dump},

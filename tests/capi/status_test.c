@@ -38,7 +38,7 @@ static void numbers_are_for_ever(void **state)
         {EXECQ_EMFILE, -4},   {EXECQ_ENOTSUP, -5},  {EXECQ_ECLOSED, -6},    {EXECQ_ECANCELED, -7},
         {EXECQ_EFAILED, -8},  {EXECQ_EPENDING, -9}, {EXECQ_ETIMEDOUT, -10}, {EXECQ_EALREADY, -11},
         {EXECQ_EBUSY, -12},   {EXECQ_EBROKEN, -13}, {EXECQ_EDEADLK, -14},   {EXECQ_EEXCEPTION, -15},
-        {EXECQ_EEXITED, -16}, {EXECQ_EFULL, -17},   {EXECQ_EFORKED, -18},
+        {EXECQ_EEXITED, -16}, {EXECQ_EFULL, -17},   {EXECQ_EFORKED, -18},   {EXECQ_EUNWRITABLE, -19},
     };
     for (size_t i = 0; i < COUNT_OF(fixed); i++) {
         assert_int_equal(fixed[i].status, fixed[i].number);

@@ -43,7 +43,7 @@ TEST(CppLife, an_initializer_that_throws_breaks_the_executor)
     auto future = pool.submit([] {});
     EXPECT_THROW(future.get(), execq::canceled);
     EXPECT_EQ(pool.broken(), EXECQ_EEXCEPTION);
-    EXPECT_THROW(pool.submit([] {}), execq::error);
+    EXPECT_THROW((void)pool.submit([] {}), execq::error);
 }
 
 TEST(CppLife, what_cannot_be_is_refused_and_destroyed)

@@ -95,6 +95,22 @@ TEST(CppObserve, what_is_stuck_is_told)
     EXPECT_EQ(told, 3);
 }
 
+TEST(CppObserve, a_trace_lasts_as_long_as_its_scope)
+{
+    {
+        const scoped_trace trace("/dev/null");
+        try {
+            const scoped_trace another("/dev/null");
+            FAIL() << "there are two";
+        } catch (const error& refused) {
+            EXPECT_EQ(refused.code(), EXECQ_EALREADY);
+        }
+        const scoped_executor pool({.max_threads = 1});
+        pool.submit([] {}).get();
+    }
+    EXPECT_EQ(execq_trace_stop(), EXECQ_EALREADY);
+}
+
 TEST(CppObserve, an_executor_describes_itself)
 {
     const scoped_executor pool({.name = "words", .max_threads = 1});

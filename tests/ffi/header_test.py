@@ -20,8 +20,8 @@ def without_comments(text):
 
 
 def public_headers(folder):
-    """The text of every header but uv.h, which is for C alone."""
-    paths = sorted(path for path in pathlib.Path(folder).glob("*.h") if path.name != "uv.h")
+    """The text of every header but uv.h and dump_file.h, which are for C alone."""
+    paths = sorted(path for path in pathlib.Path(folder).glob("*.h") if path.name not in ("uv.h", "dump_file.h"))
     return without_comments("\n".join(path.read_text() for path in paths))
 
 
@@ -30,7 +30,7 @@ def declared_functions(text):
 
 
 def declared_constants(text):
-    constants = {name: int(value) for name, value in re.findall(r"\b(EXECQ_\w+) = (-?\d+)", text)}
+    constants = {name: int(value) for name, value in re.findall(r"\b(EXECQ_\w+)\s*=\s*(-?\d+)", text)}
     constants.update((f"EXECQ_{name}", int(value)) for name, value in re.findall(r"\bX\((\w+), (-?\d+),", text))
     constants.update((name, int(value)) for name, value in re.findall(r"#define (EXECQ_VERSION_\w+) (\d+)", text))
     return constants

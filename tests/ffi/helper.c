@@ -140,6 +140,8 @@ uint64_t helper_sizeof(const char *type)
         {"execq_queue_options", sizeof(execq_queue_options)},
         {"execq_group_options", sizeof(execq_group_options)},
         {"execq_cancel_source_options", sizeof(execq_cancel_source_options)},
+        {"execq_engine_task_info", sizeof(execq_engine_task_info)},
+        {"execq_engine_vtable", sizeof(execq_engine_vtable)},
         {"execq_var_options", sizeof(execq_var_options)},
         {"execq_manual_options", sizeof(execq_manual_options)},
     };

@@ -1,4 +1,4 @@
-// Seeing inside: hooks, a watchdog, distributions of times, and a picture in words.
+// Seeing inside: hooks, a watchdog, distributions of times, traces, and a picture in words.
 #ifndef EXECQ_CPP_OBSERVE_HPP
 #define EXECQ_CPP_OBSERVE_HPP
 
@@ -101,6 +101,15 @@ inline std::vector<std::chrono::nanoseconds> quantiles_of(execq_executor* execut
 }
 
 }  // namespace detail
+
+// A trace of the process (execq/trace.h), to the end of the scope. Errors: as execq_trace_start.
+class scoped_trace {
+public:
+    explicit scoped_trace(const std::string& path) { detail::check(execq_trace_start(path.c_str())); }
+    ~scoped_trace() { execq_trace_stop(); }
+    scoped_trace(const scoped_trace&) = delete;
+    scoped_trace& operator=(const scoped_trace&) = delete;
+};
 
 // What all executors of the process do now, in lines for people. Errors: as execq_dump.
 inline std::string dump_all() { return detail::dump_of(nullptr); }
