@@ -168,10 +168,10 @@ void Group::release()
 
 // ---- under the mutex ----
 
-// The group that follows this one in the subtree of top, outer ones first; null: none.
-Group* Group::after_in(const Group& top)
+// The group that follows this one, or if not inside this one and all in it, in the subtree of top, outer ones first; null: none.
+Group* Group::after_in(const Group& top, bool inside)
 {
-    if (!groups_.empty())
+    if (inside && !groups_.empty())
         return groups_.front();
     for (Group* group = this; group != &top; group = group->parent_) {
         if (Group* sibling = group->parent_->groups_.after(*group))
@@ -206,13 +206,15 @@ void Group::tell_joiners()
     futex_wake_all(&turn_);
 }
 
-// What is inside of it is idle, too.
+// What is inside of it is idle, too. What is inside of one that had finished has: else a chain would cost its length each time.
 void Group::finish_if_over(Rest& rest)
 {
     if (finished_ || busy_ != 0 || (joiners_ == 0 && !canceled_ && !orphaned_))
         return;
-    for (Group* group = this; group != nullptr; group = group->after_in(*this)) {
-        if (std::exchange(group->finished_, true))
+    bool inside = true;
+    for (Group* group = this; group != nullptr; group = group->after_in(*this, inside)) {
+        inside = !std::exchange(group->finished_, true);
+        if (!inside)
             continue;
         if (group->joiners_ != 0)
             group->tell_joiners();
@@ -239,8 +241,10 @@ void Group::mark_canceled(std::int32_t reason, Rest& rest)
 {
     if (!open())
         return;
-    for (Group* group = this; group != nullptr; group = group->after_in(*this)) {
-        if (!group->open())
+    bool inside = true;
+    for (Group* group = this; group != nullptr; group = group->after_in(*this, inside)) {
+        inside = group->open();  // else nothing in it is open, either
+        if (!inside)
             continue;
         group->canceled_ = true;
         group->reason_ = reason;
@@ -249,9 +253,10 @@ void Group::mark_canceled(std::int32_t reason, Rest& rest)
             rest.to_tell.push_back(*member);
         }
     }
-    finish_if_over(rest);
-    for (Group* group = this; group != nullptr; group = group->after_in(*this))
+    for (Group* group = this; group != nullptr; group = group->after_in(*this, inside)) {
         group->finish_if_over(rest);
+        inside = !group->finished_;
+    }
 }
 
 void Group::note_failure(Error& error, Rest& rest)

@@ -110,7 +110,7 @@ private:
     static void source_canceled(void* group);
 
     bool open() const EXECQ_REQUIRES(group_tree) { return !canceled_ && !finished_; }
-    Group* after_in(const Group& top) EXECQ_REQUIRES(group_tree);
+    Group* after_in(const Group& top, bool inside = true) EXECQ_REQUIRES(group_tree);
     static void unlink(Membership& member) EXECQ_REQUIRES(group_tree);
     void add_busy() EXECQ_REQUIRES(group_tree);
     void drop_busy(Rest& rest) EXECQ_REQUIRES(group_tree);

@@ -157,6 +157,22 @@ TEST(Group, ALongChainEndsWithItsLastMember)
 }
 
 // Its handle goes with what is dropped as the group is canceled.
+// Each level passes the failure on to the next: a walk of all that is inside at each would not end in the suite's time.
+TEST(Group, ALongChainThatFailsIsWalkedOnce)
+{
+    Group* outermost = make();
+    std::vector<Group*> chain{outermost};
+    while (chain.size() < 50'000)
+        chain.push_back(inside(chain.back()));
+    Node* node = admitted(*chain.back());
+    for (std::size_t i = 1; i < chain.size(); ++i)
+        chain[i]->release();
+    run(node, 5);
+    node->release();
+    EXPECT_EQ(outermost->join(only_look()), EXECQ_EFAILED);
+    outermost->release();
+}
+
 TEST(Group, OutlivesItsOwnCancellation)
 {
     Group* group = make();
