@@ -8,6 +8,7 @@
 #include "flow/group.h"
 #include "flow/submission.h"
 #include "pool.h"
+#include "reports.h"
 #include "sched/timekeeper.h"
 #include "task/node_pool.h"
 
@@ -79,6 +80,7 @@ struct Setting {
 
 TEST(GroupMemory, NoAllocationThatFailsLeavesAnything)
 {
+    Reports reports;
     Setting setting;
     Group* group = nullptr;
     throwing_counts = true;
@@ -89,6 +91,7 @@ TEST(GroupMemory, NoAllocationThatFailsLeavesAnything)
                                               });
     throwing_counts = false;
     EXPECT_GE(failures, 3) << "the group, its name, its queue";
+    EXPECT_EQ(reports.taken(), "") << "the promise of a queue that could not be made is not broken";
     EXPECT_LT(failures, 100);
     setting.use_and_end(group);
 }
