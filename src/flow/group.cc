@@ -168,7 +168,8 @@ void Group::release()
 
 // ---- under the mutex ----
 
-// The group that follows this one, or if not inside this one and all in it, in the subtree of top, outer ones first; null: none.
+// The group that follows this one in the subtree of top, outer ones first; without inside, what is in this one is passed over.
+// Null: none.
 Group* Group::after_in(const Group& top, bool inside)
 {
     if (inside && !groups_.empty())
