@@ -51,7 +51,8 @@ typedef struct execq_cancel_source execq_cancel_source;
  *   make room.
  * CALLER_RUNS: in a queue it makes room on the calling thread by running what is next; where nothing may start it does as
  *   BLOCK. In an executor the calling thread runs the task itself, as any other, inside the call; what it cannot run (an
- *   asynchronous task, a delayed one, one of a queue, on a worker without stack for it) is EXECQ_EFULL. */
+ *   asynchronous task, a delayed one, one of a queue, on a worker without stack for it, or one that is reserved for loops)
+ *   is EXECQ_EFULL. */
 enum { EXECQ_FULL_REJECT = 0, EXECQ_FULL_BLOCK = 1, EXECQ_FULL_CALLER_RUNS = 2 };
 
 /* A blocking task, run once on a worker. Returns 0 for success, with the value in *result (NULL before the call), or

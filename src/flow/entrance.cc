@@ -36,9 +36,10 @@ execq_status Entrance::enter(const TaskSpec& spec, std::size_t n, bool is_async)
         return EXECQ_ECLOSED;
     if (executor_.full_policy() == EXECQ_FULL_CALLER_RUNS) {
         const Worker* worker = Worker::current();
-        // What starts on a loop, at a later time, or in the order of a queue, is not for this thread to start now.
+        // What starts on a loop, at a later time, or in the order of a queue, is not for this thread to start now; and what
+        // may block is not for one that others' loops depend on.
         here_ = !spec.no_wait && !is_async && !spec.times.delayed() && spec.turnstile == nullptr &&
-                (worker == nullptr || has_stack_for_another(*worker));
+                (worker == nullptr || (!worker->reserved() && has_stack_for_another(*worker)));
         return here_ ? EXECQ_OK : EXECQ_EFULL;
     }
     if (n > room.capacity())

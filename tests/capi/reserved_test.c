@@ -300,6 +300,62 @@ static void a_wait_of_the_only_one_for_another_asynchronous_task_would_deadlock(
     pool_end(n.executor);
 }
 
+struct overfull {
+    execq_executor *executor;
+    execq_status answers[3];
+    counter ran;
+    counter dropped;
+    gate full;
+};
+
+static void submit_to_the_full(execq_promise *promise, uv_loop_t *loop, void *env)
+{
+    struct overfull *o = env;
+    gate_pass(&o->full);
+    execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
+    options.drop = counter_hit;
+    void *envs[] = {&o->dropped, &o->dropped};
+    o->answers[0] = execq_submit(o->executor, counter_fn, &o->ran, NULL);
+    o->answers[1] = execq_submit_with(o->executor, &options, counter_fn, &o->dropped, NULL);
+    o->answers[2] = execq_submit_many(o->executor, &options, 2, counter_fn, envs, NULL);
+    resolve_at_once(promise, loop, NULL);
+}
+
+/* Its loop would stand still meanwhile. */
+static void what_does_not_fit_does_not_run_there_either(void **state)
+{
+    (void)state;
+    static gate g;
+    gate_init(&g);
+    execq_executor_options options = EXECQ_EXECUTOR_OPTIONS_INIT;
+    options.max_threads = 2;
+    options.reserved_loop_workers = 1;
+    options.capacity = 1;
+    options.full_policy = EXECQ_FULL_CALLER_RUNS;
+    static struct overfull o;
+    assert_status(execq_executor_new(&options, &o.executor), EXECQ_OK);
+    execq_future *holder = occupy(o.executor, &g);
+    gate_init(&o.full);
+    execq_future *future = spawn_async(o.executor, submit_to_the_full, &o);
+    gate_await(&o.full, 1);
+    counter waited = {0};
+    assert_status(execq_submit(o.executor, counter_fn, &waited, NULL), EXECQ_OK); /* the one that fits */
+    gate_open(&o.full, 1);
+    finish_as(future, EXECQ_OK);
+    for (size_t i = 0; i < COUNT_OF(o.answers); i++) {
+        assert_status(o.answers[i], EXECQ_EFULL);
+    }
+    assert_int_equal(counter_get(&o.ran), 0);
+    assert_int_equal(counter_get(&o.dropped), 3);
+    /* Another thread still does. */
+    assert_status(execq_submit(o.executor, counter_fn, &o.ran, NULL), EXECQ_OK);
+    assert_int_equal(counter_get(&o.ran), 1);
+    gate_open(&g, 1);
+    finish(holder);
+    pool_end(o.executor);
+    assert_int_equal(counter_get(&waited), 1);
+}
+
 static int32_t run_async_here(void *env, void **result)
 {
     struct held *h = env;
@@ -541,6 +597,7 @@ int main(void)
         cmocka_unit_test(each_takes_its_share),
         cmocka_unit_test(a_wait_there_runs_nothing_in_place),
         cmocka_unit_test(a_wait_of_the_only_one_for_another_asynchronous_task_would_deadlock),
+        cmocka_unit_test(what_does_not_fit_does_not_run_there_either),
         cmocka_unit_test(run_until_of_a_blocking_task_needs_none_of_them),
         cmocka_unit_test(a_drain_runs_and_waits_for_all),
         cmocka_unit_test(a_draining_executor_takes_what_its_own_tasks_submit),
