@@ -17,7 +17,9 @@ typedef uint64_t execq_cancel_token;
  *   is not done, and its env is not dropped, while one of its callbacks runs.
  * Threads: inside the task. fn runs on the thread that asks, inside that call and under no lock, in the task's context; it
  *   must not block, nor wait for the task. If the task was asked already, fn runs inside this call (unless the canceling
- *   thread is about to call it). What the task completes in fn is told when fn has returned.
+ *   thread is about to call it). What the task completes in fn is told when fn has returned. fn may cancel its own task's
+ *   future (EXECQ_EBUSY) and cancel source (EXECQ_OK, or EXECQ_EALREADY where it is that which asks), release both, and take
+ *   itself back (EXECQ_EALREADY): no callback is called a second time for that.
  * Blocks: never, but as fn does. Order: none is promised.
  * Errors: EXECQ_EINVAL (fn NULL; no task runs here, or the start function of an asynchronous one, which has
  *   execq_promise_on_cancel), EXECQ_ENOMEM. token may be NULL: the callback then ends with the task. *token is set before

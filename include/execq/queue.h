@@ -86,7 +86,8 @@ EXECQ_API execq_status execq_queue_counts(execq_queue *queue, uint64_t *waiting,
  * may follow a drain. The executor stays open.
  * Ownership: *closed (may be NULL) gets one reference to the queue's future, the same one for every call: it succeeds,
  *   with the value NULL, once the queue is closed and its last task has ended.
- * Threads: any, its own tasks too; cancel callbacks of what runs are called inside the call. Blocks: never.
+ * Threads: any, its own tasks too (a cancel asks the one that calls it to stop as well); cancel callbacks of what runs are
+ *   called inside the call. Blocks: never.
  * Order: each submission either was accepted before or gets EXECQ_ECLOSED; submitters that are blocked wake up with that.
  * Errors: EXECQ_EINVAL (queue NULL, unknown how). Closing again is EXECQ_OK. A wait for the future in one of the queue's own
  *   tasks is EXECQ_EDEADLK. Since: 0.4. */

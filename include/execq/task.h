@@ -101,8 +101,8 @@ EXECQ_API execq_status execq_submit(execq_executor *executor, execq_fn fn, void 
 
 /* Runs fn(env) on a worker, with options (NULL: none).
  * Ownership: as the options say; *out as for execq_submit. Threads: any. Blocks: never. Order: as execq_submit.
- * Errors: those of execq_submit; EXECQ_EINVAL (struct_size, env_size without env, priority), EXECQ_ENOTSUP (flags, unknown
- *   bytes). Since: 0.1. */
+ * Errors: those of execq_submit; EXECQ_EINVAL (struct_size, reserved, env_size without env, priority, a key without a queue,
+ *   a queue of another executor than the one given), EXECQ_ENOTSUP (flags, unknown bytes). Since: 0.1. */
 EXECQ_API execq_status execq_submit_with(execq_executor *executor, const execq_task_options *options, execq_fn fn,
                                          void *env, execq_future **out);
 

@@ -274,6 +274,70 @@ static void late_callbacks_are_called_at_once(void **state)
     gate_destroy(&g);
 }
 
+/* All that a callback can do to what it is a callback of. */
+typedef struct selfish {
+    gate inside;
+    execq_future *future;
+    execq_cancel_source *source;
+    execq_cancel_token token;
+    int called, of_future, of_source, off;
+    atomic_int other;
+} selfish;
+
+static void cancel_all_of_its_own(void *env)
+{
+    selfish *self = env;
+    self->called++;
+    self->of_future = execq_future_cancel(self->future);
+    self->of_source = execq_cancel_source_cancel(self->source);
+    self->off = execq_off_cancel(self->token);
+    execq_cancel_source_release(self->source);
+    execq_future_release(self->future);
+}
+
+static int32_t own_body(void *env, void **result)
+{
+    (void)result;
+    selfish *self = env;
+    must(execq_on_cancel(cancel_all_of_its_own, self, &self->token) == EXECQ_OK);
+    must(execq_on_cancel(hit, &self->other, NULL) == EXECQ_OK);
+    gate_pass(&self->inside);
+    must(execq_off_cancel(self->token) == EXECQ_EALREADY); /* that of the callback itself took nothing from the body */
+    must(execq_off_cancel(self->token) == EXECQ_EINVAL);
+    return 0;
+}
+
+static void a_callback_may_cancel_its_own_task(void **state)
+{
+    (void)state;
+    execq_executor *executor = pool_new(1);
+    for (int by_source = 0; by_source < 2; by_source++) {
+        selfish self = {.called = 0};
+        gate_init(&self.inside);
+        assert_status(execq_cancel_source_new(NULL, &self.source), EXECQ_OK);
+        execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
+        options.cancel_source = self.source;
+        assert_status(execq_submit_with(executor, &options, own_body, &self, &self.future), EXECQ_OK);
+        execq_future *future = self.future;
+        execq_future_retain(future); /* the callback gives up the first reference */
+        gate_await(&self.inside, 1);
+        if (by_source) {
+            assert_status(execq_cancel_source_cancel(self.source), EXECQ_OK);
+        } else {
+            assert_status(execq_future_cancel(future), EXECQ_EBUSY);
+        }
+        assert_int_equal(self.called, 1);
+        assert_status(self.of_future, EXECQ_EBUSY);
+        assert_status(self.of_source, by_source ? EXECQ_EALREADY : EXECQ_OK);
+        assert_status(self.off, EXECQ_EALREADY);
+        assert_int_equal(atomic_load(&self.other), 1);
+        gate_open(&self.inside, 1);
+        finish(future);
+        gate_destroy(&self.inside);
+    }
+    pool_end(executor);
+}
+
 /* A body that runs inside another's wait has its own callbacks. */
 typedef struct nest {
     execq_executor *executor;
@@ -641,6 +705,7 @@ int main(void)
         cmocka_unit_test(a_close_calls_what_runs),
         cmocka_unit_test(a_deadline_calls),
         cmocka_unit_test(late_callbacks_are_called_at_once),
+        cmocka_unit_test(a_callback_may_cancel_its_own_task),
         cmocka_unit_test(nested_bodies_have_their_own),
         cmocka_unit_test(the_end_waits_for_a_callback),
         cmocka_unit_test(a_source_cancels_its_tasks),

@@ -54,6 +54,14 @@ static int32_t log_start(void *env, void **result)
     return 0;
 }
 
+static void start_nothing(execq_promise *promise, struct uv_loop_s *loop, void *env)
+{
+    (void)promise;
+    (void)loop;
+    (void)env;
+    must(!"called");
+}
+
 static void bad_arguments_are_refused(void **state)
 {
     (void)state;
@@ -96,8 +104,19 @@ static void bad_arguments_are_refused(void **state)
     assert_status(execq_submit_with(executor, &task, do_nothing, &dropped, &future), EXECQ_EINVAL);
     task.queue = queue; /* of another executor */
     assert_status(execq_submit_with(other, &task, do_nothing, &dropped, &future), EXECQ_EINVAL);
+    assert_status(execq_submit_async(other, &task, start_nothing, &dropped, &future), EXECQ_EINVAL);
+    void *envs[] = {&dropped, &dropped};
+    execq_future *futures[] = {UNTOUCHED, UNTOUCHED};
+    assert_status(execq_submit_many(other, &task, 2, do_nothing, envs, futures), EXECQ_EINVAL);
+    execq_cq *cq = NULL;
+    assert_status(execq_cq_new(&cq), EXECQ_OK);
+    assert_status(execq_submit_to_cq(other, &task, do_nothing, &dropped, cq, NULL), EXECQ_EINVAL);
+    assert_status(execq_cq_close(cq, NULL), EXECQ_OK);
+    execq_cq_release(cq);
     assert_ptr_equal(future, UNTOUCHED);
-    assert_int_equal(counter_get(&dropped), 2);
+    assert_ptr_equal(futures[0], UNTOUCHED);
+    assert_ptr_equal(futures[1], UNTOUCHED);
+    assert_int_equal(counter_get(&dropped), 6);
     queue_end(queue, EXECQ_DRAIN);
     pool_end(other);
     pool_end(executor);
@@ -474,6 +493,56 @@ static void a_queue_may_be_closed_inside_its_own_task(void **state)
     pool_end(executor);
 }
 
+static int32_t cancel_inside(void *env, void **result)
+{
+    (void)result;
+    inside_job *self = env;
+    execq_future *closed = NULL;
+    must(execq_queue_pause(self->queue) == EXECQ_OK);
+    must(!execq_cancel_requested());
+    must(execq_queue_close(self->queue, EXECQ_CANCEL, &closed) == EXECQ_OK);
+    must(execq_cancel_requested());
+    must(execq_queue_pause(self->queue) == EXECQ_ECLOSED);
+    must(execq_queue_resume(self->queue) == EXECQ_ECLOSED);
+    self->waited = execq_future_wait(closed, -1);
+    self->submitted = queue_submit(self->queue, 0, cancel_inside, NULL, NULL);
+    execq_future_release(closed);
+    return 0;
+}
+
+/* Paused, too: what waits does not wait for a resume that cannot come. */
+static void a_queue_may_be_paused_and_canceled_inside_its_own_task(void **state)
+{
+    (void)state;
+    execq_executor *executor = pool_new(1);
+    execq_queue_options paused = EXECQ_QUEUE_OPTIONS_INIT;
+    paused.flags = EXECQ_QUEUE_PAUSED;
+    execq_queue *queue = queue_new(executor, &paused);
+    inside_job inside = {queue, 1, 1};
+    execq_future *first = queue_spawn(queue, cancel_inside, &inside);
+    counter dropped = {0};
+    execq_future *waiting[3];
+    execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
+    options.queue = queue;
+    options.drop = counter_hit;
+    for (size_t i = 0; i < COUNT_OF(waiting); i++) {
+        assert_status(execq_submit_with(NULL, &options, counter_fn, &dropped, &waiting[i]), EXECQ_OK);
+    }
+    assert_status(execq_queue_resume(queue), EXECQ_OK);
+    finish(first);
+    assert_status(inside.waited, EXECQ_EDEADLK);
+    assert_status(inside.submitted, EXECQ_ECLOSED);
+    for (size_t i = 0; i < COUNT_OF(waiting); i++) {
+        assert_status(execq_future_wait(waiting[i], -1), EXECQ_OK);
+        assert_status(execq_future_result(waiting[i], NULL), EXECQ_ECANCELED);
+        assert_int_equal(execq_future_cancel_reason(waiting[i]), EXECQ_REASON_SHUTDOWN);
+        execq_future_release(waiting[i]);
+    }
+    queue_end(queue, EXECQ_CANCEL);
+    assert_int_equal(counter_get(&dropped), COUNT_OF(waiting)); /* dropped, not run */
+    pool_end(executor);
+}
+
 static void the_last_release_drains(void **state)
 {
     (void)state;
@@ -597,6 +666,37 @@ static void a_key_has_its_own_limit(void **state)
     gate_await(&g, 1);
     assert_int_equal(execq_future_state(futures[2]), EXECQ_FUTURE_PENDING);
     gate_open(&g, 5);
+    for (size_t i = 0; i < COUNT_OF(futures); i++) {
+        finish(futures[i]);
+    }
+    queue_end(queue, EXECQ_DRAIN);
+    pool_end(executor);
+    gate_destroy(&g);
+}
+
+static void a_key_without_a_limit_has_that_of_the_queue(void **state)
+{
+    (void)state;
+    execq_executor *executor = pool_new(4);
+    execq_queue_options options = EXECQ_QUEUE_OPTIONS_INIT;
+    options.max_in_flight = 3;
+    execq_queue *queue = queue_new(executor, &options);
+    static gate g;
+    gate_init(&g);
+    execq_future *futures[4];
+    assert_status(execq_queue_set_key(queue, 7, 1, 1), EXECQ_OK);
+    for (size_t i = 0; i < COUNT_OF(futures); i++) {
+        assert_status(queue_submit(queue, 7, gate_fn, &g, &futures[i]), EXECQ_OK);
+    }
+    gate_await(&g, 1);
+    uint64_t running = 0;
+    assert_status(execq_queue_counts(queue, NULL, &running), EXECQ_OK);
+    assert_int_equal(running, 1);
+    assert_status(execq_queue_set_key(queue, 7, 2, 0), EXECQ_OK);
+    gate_await(&g, 2);
+    assert_status(execq_queue_counts(queue, NULL, &running), EXECQ_OK);
+    assert_int_equal(running, 3);
+    gate_open(&g, 4);
     for (size_t i = 0; i < COUNT_OF(futures); i++) {
         finish(futures[i]);
     }
@@ -736,10 +836,12 @@ int main(void)
         cmocka_unit_test(a_paused_queue_starts_nothing),
         cmocka_unit_test(closing_says_when_the_last_one_ended),
         cmocka_unit_test(a_queue_may_be_closed_inside_its_own_task),
+        cmocka_unit_test(a_queue_may_be_paused_and_canceled_inside_its_own_task),
         cmocka_unit_test(the_last_release_drains),
         cmocka_unit_test(a_wait_never_overtakes),
         cmocka_unit_test(keys_share_by_weight),
         cmocka_unit_test(a_key_has_its_own_limit),
+        cmocka_unit_test(a_key_without_a_limit_has_that_of_the_queue),
         cmocka_unit_test(an_asynchronous_task_is_in_flight_until_its_promise_is_completed),
         cmocka_unit_test(a_drain_of_the_executor_runs_what_the_queue_accepted),
         cmocka_unit_test(the_default_executor_is_resolved_once),
