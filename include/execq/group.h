@@ -61,7 +61,9 @@ EXECQ_API execq_status execq_group_new(const execq_group_options *options, execq
  * Errors: NULL is ignored. Since: 0.4. */
 EXECQ_API void execq_group_retain(execq_group *group);
 
-/* Gives up a reference. The last one detaches the tasks: they go on, may not add others, and are not canceled.
+/* Gives up a reference. The last one detaches the tasks: they go on, may not add others, and are not canceled. As soon as
+ * none is left in the group or inside of it, it closes, and with it the groups inside, also those that somebody still has
+ * a reference to (EXECQ_ECLOSED; a join tells how they went): who uses an inner group keeps the outer one.
  * Ownership: the caller's reference ends. A task that submits into its group needs one of its own, or somebody's who joins.
  * Threads: any. Blocks: never. Order: none. Errors: NULL is ignored. Since: 0.4. */
 EXECQ_API void execq_group_release(execq_group *group);

@@ -487,6 +487,42 @@ static void released_without_a_join_its_tasks_go_on(void **state)
     assert_int_equal(atomic_load(&ran), 10);
 }
 
+/* Nobody can join it any more, so that it ends with its last task, and what is inside of it does. */
+static void an_outer_group_that_is_given_up_closes_the_idle_ones_inside(void **state)
+{
+    (void)state;
+    execq_executor *executor = pool_new(1);
+    static gate g;
+    for (int busy = 0; busy < 2; busy++) {
+        gate_init(&g);
+        execq_group *outer = group_new(NULL);
+        execq_group *inner = group_in(outer);
+        execq_group *sibling = group_in(outer);
+        atomic_int ran = 0;
+        if (busy) {
+            assert_status(execq_group_submit(inner, executor, NULL, gate_fn, &g, NULL), EXECQ_OK);
+            gate_await(&g, 1);
+        }
+        execq_group_release(outer);
+        const execq_status answer = busy ? EXECQ_OK : EXECQ_ECLOSED;
+        assert_status(execq_group_submit(inner, executor, NULL, count_up, &ran, NULL), answer);
+        assert_status(execq_group_submit(sibling, executor, NULL, count_up, &ran, NULL), answer);
+        gate_open(&g, 1);
+        assert_status(execq_group_join(inner, -1), EXECQ_OK);
+        assert_status(execq_group_join(sibling, -1), EXECQ_OK);
+        assert_int_equal(atomic_load(&ran), busy ? 2 : 0);
+        execq_group_options options = EXECQ_GROUP_OPTIONS_INIT;
+        options.parent = sibling;
+        execq_group *late = NULL;
+        assert_status(execq_group_new(&options, &late), EXECQ_ECLOSED);
+        assert_null(late);
+        execq_group_release(inner);
+        execq_group_release(sibling);
+        gate_destroy(&g);
+    }
+    pool_end(executor);
+}
+
 static void a_task_that_was_canceled_alone_is_told_of(void **state)
 {
     (void)state;
@@ -529,6 +565,7 @@ int main(void)
         cmocka_unit_test(a_thousand_nested_groups_need_one_worker),
         cmocka_unit_test(several_may_join),
         cmocka_unit_test(released_without_a_join_its_tasks_go_on),
+        cmocka_unit_test(an_outer_group_that_is_given_up_closes_the_idle_ones_inside),
         cmocka_unit_test(a_task_that_was_canceled_alone_is_told_of),
     };
     return cmocka_run_group_tests_name("capi.group", tests, NULL, NULL);
