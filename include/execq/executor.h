@@ -147,7 +147,7 @@ typedef struct execq_shutdown_report {
 /* Makes an executor. Its threads start on demand, one where a task finds none idle, up to max_threads, and those beyond
  * min_threads leave after keepalive_ns without work.
  * Ownership: the caller gets one reference in *out. The last release closes it with EXECQ_DRAIN and does not wait.
- * Threads: any. Blocks: never.
+ * Threads: any. Blocks: never, but where affinity is given for as long as a thread takes that tries it.
  * Order: none is promised between tasks.
  * Errors: EXECQ_EINVAL (out NULL, max_threads, min_threads, loop_workers or max_spares above EXECQ_MAX_THREADS, the two in
  *   the middle above a max_threads that is not 0, reserved_loop_workers that leave no thread, fewer than min_threads, or do
