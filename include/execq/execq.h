@@ -49,8 +49,8 @@
 #include <execq/future.h>
 #include <execq/group.h>
 #include <execq/loop.h>
-#include <execq/observe.h>
 #include <execq/manual.h>
+#include <execq/observe.h>
 #include <execq/promise.h>
 #include <execq/queue.h>
 #include <execq/stats.h>

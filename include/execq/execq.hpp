@@ -32,8 +32,8 @@
 #include <execq/cpp/future.hpp>
 #include <execq/cpp/group.hpp>
 #include <execq/cpp/loop.hpp>
-#include <execq/cpp/observe.hpp>
 #include <execq/cpp/manual.hpp>
+#include <execq/cpp/observe.hpp>
 #include <execq/cpp/promise.hpp>
 #include <execq/cpp/queue.hpp>
 #include <execq/cpp/stats.hpp>

@@ -35,23 +35,24 @@ extern "C" {
 
 /* flags of execq_manual_options */
 enum {
-    EXECQ_MANUAL_STANDS_STILL = 1 /* waits never move the clock: one for which nothing is left to be done, and that has a
+    EXECQ_MANUAL_STANDS_STILL =
+        1 /* waits never move the clock: one for which nothing is left to be done, and that has a
                                      timeout, answers EXECQ_EDEADLK */
 };
 
 typedef struct execq_manual_options {
     uint32_t struct_size;
     uint32_t flags; /* EXECQ_MANUAL_… */
-    uint64_t seed;  /* 0: tasks start in the order in which they came in, but for priorities and asynchronous ones, which
+    uint64_t seed; /* 0: tasks start in the order in which they came in, but for priorities and asynchronous ones, which
                        have queues of their own. Else each is picked by chance among all that may start: the same seed and
                        the same program, the same order. A queue (execq_queue_new) keeps its order either way */
     const char *name;     /* NULL: "execq" */
     uint32_t capacity;    /* as in execq_executor_options */
     uint32_t full_policy; /* as there */
 } execq_manual_options;
-#define EXECQ_MANUAL_OPTIONS_INIT                                    \
-    {                                                                \
-        (uint32_t)sizeof(execq_manual_options), 0, 0, NULL, 0, 0     \
+#define EXECQ_MANUAL_OPTIONS_INIT                                \
+    {                                                            \
+        (uint32_t)sizeof(execq_manual_options), 0, 0, NULL, 0, 0 \
     }
 
 /* Makes a manual executor; options may be NULL.

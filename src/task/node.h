@@ -66,7 +66,8 @@ struct TaskSpec {
     const char* name = nullptr;
     std::uint64_t env_size = 0;
     TaskTimes times;
-    std::int64_t times_of_ns = 0;  // when, on the monotonic clock, they were reckoned; 0: they are on the executor's clock
+    std::int64_t times_of_ns =
+        0;  // when, on the monotonic clock, they were reckoned; 0: they are on the executor's clock
     TaskScopes scopes;
     Turnstile* turnstile = nullptr;  // if it is one of the scopes, for what stands between the task and its executor
     std::int32_t priority = EXECQ_PRIORITY_NORMAL;

@@ -74,8 +74,9 @@ Node* Node::make_promise(execq_drop_fn drop_result, const char* name, const Cont
     spec.drop_result = drop_result;
     spec.name = name;
     spec.context = context;
-    Node* node =
-        make_behind(2 * one_reference | std::uint64_t{executor_id} << executor_shift | static_cast<std::uint64_t>(Phase::running), spec, 0, sizeof(PromisePart));
+    Node* node = make_behind(2 * one_reference | std::uint64_t{executor_id} << executor_shift |
+                                 static_cast<std::uint64_t>(Phase::running),
+                             spec, 0, sizeof(PromisePart));
     if (node != nullptr)
         new (&node->promise()) PromisePart;
     return node;

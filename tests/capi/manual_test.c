@@ -540,8 +540,7 @@ static void a_close_is_joined(void **state)
         assert_int_equal(report.threads, 0);
         assert_int_equal(ordered, modes[i] == EXECQ_DRAIN ? 1 : 0);
         assert_int_equal(execq_future_cancel_reason(delayed), EXECQ_REASON_SHUTDOWN);
-        assert_int_equal(execq_future_state(queued),
-                         modes[i] == EXECQ_DRAIN ? EXECQ_FUTURE_OK : EXECQ_FUTURE_CANCELED);
+        assert_int_equal(execq_future_state(queued), modes[i] == EXECQ_DRAIN ? EXECQ_FUTURE_OK : EXECQ_FUTURE_CANCELED);
         execq_future *refused = NULL;
         assert_status(execq_submit(executor, note, NULL, &refused), EXECQ_ECLOSED);
         execq_future_release(delayed);
