@@ -318,18 +318,18 @@ std::uint64_t fail_each_allocation(const Call& call)
 TEST_F(SubmissionTest, WithoutMemoryForAnythingItNeedsOnlyDrops)
 {
     Attached attached;
-    // A worker for submit; a record too for the one with a drop.
+    // A place and a worker for submit; a record too for the one with a drop.
     std::uint64_t failures = fail_each_allocation([&](Executor* e) { return submit(e, spec(), nullptr); });
-    EXPECT_EQ(failures, 1U);
+    EXPECT_EQ(failures, 2U);
     EXPECT_EQ(env_drops.n, failures + 1);
     failures = fail_each_allocation([&](Executor* e) {
         return submit_with_completion(e, spec(), {done, this, drop_done, attached.port});
     });
-    EXPECT_EQ(failures, 2U);
+    EXPECT_EQ(failures, 3U);
     EXPECT_EQ(uv_run(&attached.loop, UV_RUN_DEFAULT), 0);
     EXPECT_EQ(done_drops.n, failures + 1);
     EXPECT_EQ(delivered.n, 1U);
-    EXPECT_EQ(env_drops.n, 2U + failures + 1);
+    EXPECT_EQ(env_drops.n, 3U + failures + 1);
     EXPECT_EQ(ran.n, 2U);
 }
 
@@ -337,12 +337,12 @@ TEST_F(SubmissionTest, OfManyWithoutMemoryForAnythingItNeedsOnlyDrops)
 {
     const std::array<void*, 3> envs = {&env, &env, &env};
     std::array<execq_future*, 3> futures{};
-    // The list of futures and a worker; more threads are not needed for success.
+    // The list of futures, a place and a worker; more threads are not needed for success.
     const std::uint64_t failures = fail_each_allocation([&](Executor* e) {
         EXPECT_EQ(futures, (std::array<execq_future*, 3>{}));
         return submit_many(e, spec(), 3, envs.data(), futures.data());
     });
-    EXPECT_EQ(failures, 2U);
+    EXPECT_EQ(failures, 3U);
     for (execq_future* future : futures)
         EXPECT_EQ(finish(execq::core::core_of(future)), EXECQ_OK);
     EXPECT_EQ(ran.n, 3U);
