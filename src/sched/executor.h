@@ -236,6 +236,8 @@ public:
     Item next_loop_task(Worker& worker);
     // Runs or cancels a task taken from a queue, unless somebody else did; takes its reference.
     void dispose(Worker& worker, Item item);
+    // The same where there are no plain tasks, as in every executor that is not direct().
+    void dispose_stepped(Worker& worker, Item item);
     // Runs a task that may still be queued, in a wait of the worker for it, unless somebody else did.
     void run_in_place(Worker& worker, Node& node);
     // Starts an asynchronous task that may still be queued, in a wait of the worker that drives its own loop for it.
@@ -452,6 +454,7 @@ private:
     void arrive(Worker& worker);
     void wake_one();
     void note_found(Worker& worker);
+    void dispose_kept(Worker& worker, Item item);
     static bool start_waiting(Node& node);
     Worker* take_idle() EXECQ_REQUIRES(mutex_);
     void take_off_idle(Worker& worker) EXECQ_REQUIRES(mutex_);

@@ -331,7 +331,7 @@ bool Manual::run_one(Visit& visit)
                 ~End() { manual.settle_place(); }
             };
             const End end{*this};
-            executor_.dispose(worker, item);
+            executor_.dispose_stepped(worker, item);
         }
         if (runs)
             return true;

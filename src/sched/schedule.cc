@@ -356,13 +356,8 @@ Item Executor::keep_rest(Worker& worker, const Slot* items, std::uint32_t n)
     return items[0].get();
 }
 
-void Executor::dispose(Worker& worker, Item item)
+[[gnu::always_inline]] inline void Executor::dispose_kept(Worker& worker, Item item)
 {
-    if (item.plain()) {
-        if (mode() != Mode::canceling) [[likely]]
-            worker.run_plain(item.fn(), item.env);
-        return;
-    }
     if (!item.is_node()) [[unlikely]] {
         item.turnstile().take_turn(worker);
         return;
@@ -381,6 +376,19 @@ void Executor::dispose(Worker& worker, Item item)
         node.release();
     }
 }
+
+// Called by the loop of workers alone, so that it is part of that.
+void Executor::dispose(Worker& worker, Item item)
+{
+    if (!item.plain()) {
+        dispose_kept(worker, item);
+        return;
+    }
+    if (mode() != Mode::canceling) [[likely]]
+        worker.run_plain(item.fn(), item.env);
+}
+
+void Executor::dispose_stepped(Worker& worker, Item item) { dispose_kept(worker, item); }
 
 // What a wait of its own would run or start.
 bool Executor::start_waiting(Node& node)

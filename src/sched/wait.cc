@@ -200,7 +200,9 @@ bool would_deadlock(Worker* worker, const Node& node, Executor::Relief& relief)
 execq_status wait_for(Node& node, Deadline deadline)
 {
     run_queued();
-    if (Manual::any_here() && !node.done()) [[unlikely]] {
+    if (node.done())
+        return EXECQ_OK;
+    if (Manual::any_here()) [[unlikely]] {
         Node* const one = &node;
         return wait_stepping(&one, 1, true, deadline);
     }

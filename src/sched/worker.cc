@@ -200,7 +200,6 @@ void Worker::run_plain(execq_fn fn, void* env)
     {
         const Scope scope(*this);
         try {
-            const UserCode user;
             void* value = nullptr;
             code = fn(env, &value);
         } catch (const std::exception& exception) {
@@ -222,6 +221,8 @@ void Worker::run_plain(execq_fn fn, void* env)
 // The end of a plain task that failed, which nobody has a handle of, or that left something behind. Takes the error.
 void Worker::end_plain(std::int32_t code, Error* error)
 {
+    if ((left_ & forked_left) != 0)
+        Process::end_child();
     if ((left_ & calls_left) != 0) {
         const WaitScope busy(this);
         end_frame_calls(plain_frame_);
@@ -256,24 +257,30 @@ void Worker::end_frame_calls(const Frame& frame)
 
 void Worker::run(Node& node, Node::Start start, Reference reference)
 {
+    if (node.extended()) [[unlikely]]
+        run_as<true>(node, start, reference);
+    else
+        run_as<false>(node, start, reference);
+}
+
+template <bool extended>
+void Worker::run_as(Node& node, Node::Start start, Reference reference)
+{
     const bool plain = start == Node::Start::alone;
     void* value = nullptr;
     std::int32_t code = 0;
     Error* error = nullptr;
     bool goes_on = false;
     {
-        Observation::Run run(plain ? nullptr : node.observation(), static_cast<std::int32_t>(number_));
+        Observation::Run run(extended ? node.observation() : nullptr, static_cast<std::int32_t>(number_));
         FrameScope frame(*this, node, plain);
         try {
-            Context* context = node.context();
+            Context* context = extended ? node.context() : nullptr;
             if (context != nullptr || has_changes(*mine_) || mine_->failure != nullptr) [[unlikely]] {
                 code = run_apart(node, frame, context, value, error);
             } else {
                 const LeftScope left(*this, frame);
-                {
-                    const UserCode user;
-                    code = node.fn()(node.task_env(), &value);
-                }
+                code = node.fn()(node.task_env(), &value);
                 if (code != 0) [[unlikely]]
                     error = FailureScope::take(code);
             }
@@ -290,7 +297,7 @@ void Worker::run(Node& node, Node::Start start, Reference reference)
             }
             code = EXECQ_EEXCEPTION;
         }
-        if (!plain && node.extended()) [[unlikely]] {
+        if constexpr (extended) {
             const CallsScope calls(*this, frame);  // of a drop
             goes_on = node.end_run(code, value);
         }
@@ -323,6 +330,8 @@ std::int32_t Worker::run_apart(Node& node, const FrameScope& frame, Context* con
 
 void Worker::end_left(const Frame& frame)
 {
+    if ((left_ & forked_left) != 0)
+        Process::end_child();
     if ((left_ & calls_left) != 0)
         end_frame_calls(frame);
     if ((left_ & failure_left) != 0)

@@ -307,6 +307,9 @@ private:
     [[gnu::noinline]] void forget_context();
     void end_frame_calls(const Frame& frame);
     [[gnu::noinline]] void end_left(const Frame& frame);
+    // extended: the node is.
+    template <bool extended>
+    void run_as(Node& node, Node::Start start, Reference reference);
     [[gnu::noinline]] std::int32_t run_apart(Node& node, const FrameScope& frame, Context* context, void*& value,
                                              Error*& error);
     bool begin();

@@ -389,6 +389,8 @@ Depot& depot()
 // lines are the parent's.
 const InChild in_child([](void*) {
     const std::uint32_t number = this_thread.number;
+    if (this_thread.left != nullptr)
+        *this_thread.left |= forked_left;             // for the worker that this thread was
     const Cache::Life life = this_thread.cache.life;  // what is to be done at its end is registered still
     std::destroy_at(&this_thread);
     new (&this_thread) ThisThread;

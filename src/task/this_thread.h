@@ -54,6 +54,7 @@ struct Cache {
 enum Left : std::uint8_t {
     failure_left = 1,  // that was said since a plain task began
     calls_left = 2,    // cancel callbacks, of any task
+    forked_left = 8,   // they forked, and this is the child: it must not come back into the library
     context_left = 4   // variables were set, perhaps by a plain task, which has no scope of its own
 };
 
