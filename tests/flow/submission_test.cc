@@ -47,6 +47,11 @@ void* operator new(std::size_t size, std::align_val_t alignment, const std::noth
 {
     return allocate(size, static_cast<std::size_t>(alignment));
 }
+// Arrays, too: a sanitizer's operators do not come by the others.
+void* operator new[](std::size_t size) { return operator new(size); }
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept { return allocate(size); }
+[[gnu::noinline]] void operator delete[](void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete[](void* memory, std::size_t) noexcept { std::free(memory); }
 // Not inlined: gcc would see free() meet an operator new, and warn.
 [[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
 [[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
