@@ -60,7 +60,7 @@ public:
 private:
     static constexpr std::uint32_t first = 16;
     static std::uint32_t segment_of(std::uint32_t i) { return static_cast<std::uint32_t>(std::bit_width(i / first)); }
-    static std::uint32_t start_of(std::uint32_t segment) { return segment == 0 ? 0 : first << (segment - 1); }
+    static std::uint32_t start_of(std::uint32_t segment) { return segment == 0 ? 0 : first << (segment - 1) % 32; }
 
     // More than EXECQ_MAX_THREADS of each kind: threads, reserved ones, spares, and those that are in exit().
     std::array<std::unique_ptr<std::unique_ptr<Worker>[]>, 16> segments_;
