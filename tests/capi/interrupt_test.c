@@ -519,6 +519,7 @@ static int32_t fork_in_the_body(void *env, void **result)
     return reader_body(env, result);
 }
 
+/* ThreadSanitizer's own threads do not survive a fork. */
 static void a_forked_child_gets_no_signal(void **state)
 {
     (void)state;

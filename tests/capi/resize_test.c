@@ -179,7 +179,7 @@ static void a_task_may_resize_its_own_executor(void **state)
     pool_end(executor);
 }
 
-static void loops_are_driven_on_by_who_is_too_many(void **state)
+static void who_is_too_many_leaves_after_its_task_and_may_come_back(void **state)
 {
     (void)state;
     gate_init(&g);
@@ -247,7 +247,7 @@ int main(void)
         cmocka_unit_test(fewer_min_threads_let_idle_ones_leave_after_their_keepalive),
         cmocka_unit_test(spares_that_stand_by_leave_with_the_rest),
         cmocka_unit_test(a_task_may_resize_its_own_executor),
-        cmocka_unit_test(loops_are_driven_on_by_who_is_too_many),
+        cmocka_unit_test(who_is_too_many_leaves_after_its_task_and_may_come_back),
         cmocka_unit_test(reserved_ones_stay),
         cmocka_unit_test(bad_sizes_are_refused),
     };
