@@ -10,6 +10,7 @@ typedef struct tale {
     execq_executor *submits_to;
     execq_future *waits_for;
     atomic_int waited;
+    pthread_mutex_t lock; /* of what follows: hooks run on every worker */
     execq_task_event last_end;
     char last_name[48];
     pthread_t submitter;
@@ -20,7 +21,9 @@ static void on_submit(const execq_task_event *event, void *env)
     tale *t = env;
     must(event->struct_size == sizeof *event);
     must(event->task != 0 && event->submitted_ns != 0 && event->started_ns == 0 && event->worker == -1);
+    pthread_mutex_lock(&t->lock);
     t->submitter = pthread_self();
+    pthread_mutex_unlock(&t->lock);
     atomic_fetch_add(&t->submits, 1);
     if (t->closes != NULL) {
         must(execq_executor_close(t->closes, EXECQ_DRAIN) == EXECQ_OK);
@@ -46,8 +49,10 @@ static void on_end(const execq_task_event *event, void *env)
         must(execq_future_wait(t->waits_for, -1) == EXECQ_EDEADLK);
         atomic_fetch_add(&t->waited, 1);
     }
+    pthread_mutex_lock(&t->lock);
     t->last_end = *event;
     strncpy(t->last_name, event->name, sizeof t->last_name - 1);
+    pthread_mutex_unlock(&t->lock);
     atomic_fetch_add(&t->ends[event->outcome], 1);
 }
 
@@ -57,6 +62,7 @@ static execq_hooks hooks_of(tale *t)
 {
     execq_hooks hooks = EXECQ_HOOKS_INIT;
     memset(t, 0, sizeof *t);
+    pthread_mutex_init(&t->lock, NULL);
     hooks.drop = drop_tale;
     hooks.env = t;
     hooks.on_submit = on_submit;
