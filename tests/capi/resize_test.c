@@ -1,6 +1,10 @@
 /* An executor's size changes while it runs. */
 #include "capi.h"
 
+#include <stdatomic.h>
+
+#include <uv.h>
+
 enum { MOST = 40 };
 static gate g;
 static execq_future *running[MOST];
@@ -198,6 +202,81 @@ static void who_is_too_many_leaves_after_its_task_and_may_come_back(void **state
     pool_end(executor);
 }
 
+/* A timer on the loop of the worker that starts it, until it is told to end. */
+typedef struct ticker {
+    uv_timer_t timer;
+    execq_promise *promise;
+    atomic_int ticks;
+    atomic_int ends;
+} ticker;
+
+static void end_ticker(uv_handle_t *handle)
+{
+    ticker *t = handle->data;
+    must(execq_promise_resolve(t->promise, NULL) == EXECQ_OK);
+    execq_promise_release(t->promise);
+}
+
+static void tick(uv_timer_t *timer)
+{
+    ticker *t = timer->data;
+    atomic_fetch_add(&t->ticks, 1);
+    if (atomic_load(&t->ends)) {
+        uv_close((uv_handle_t *)timer, end_ticker);
+    }
+}
+
+/* Waits at the gate: no two of these start on one worker. */
+static void start_ticker(execq_promise *promise, uv_loop_t *loop, void *env)
+{
+    ticker *t = env;
+    gate_fn(&g, NULL);
+    t->promise = promise;
+    t->timer.data = t;
+    must(uv_timer_init(loop, &t->timer) == 0);
+    must(uv_timer_start(&t->timer, tick, 1, 1) == 0);
+}
+
+static void await_ticks(ticker *t, int n)
+{
+    int seen = atomic_load(&t->ticks);
+    while (atomic_load(&t->ticks) < seen + n) {
+        sched_yield();
+    }
+}
+
+static void who_drives_a_loop_stays_until_nothing_is_left_on_it(void **state)
+{
+    (void)state;
+    gate_init(&g);
+    static ticker tickers[3];
+    memset(tickers, 0, sizeof tickers);
+    execq_executor_options options = EXECQ_EXECUTOR_OPTIONS_INIT;
+    options.max_threads = options.loop_workers = 3;
+    execq_executor *executor = NULL;
+    assert_status(execq_executor_new(&options, &executor), EXECQ_OK);
+    for (int i = 0; i < 3; i++) {
+        assert_status(execq_submit_async(executor, NULL, start_ticker, &tickers[i], &running[i]), EXECQ_OK);
+    }
+    gate_await(&g, 3);
+    gate_open(&g, 3);
+    for (int i = 0; i < 3; i++) {
+        await_ticks(&tickers[i], 1);
+    }
+    assert_status(execq_executor_resize(executor, 0, 1), EXECQ_OK);
+    for (int i = 0; i < 3; i++) {
+        await_ticks(&tickers[i], 5);
+    }
+    assert_int_equal(threads_of(executor), 3);
+    for (int i = 0; i < 3; i++) {
+        atomic_store(&tickers[i].ends, 1);
+        finish(running[i]);
+    }
+    await_threads(executor, 1);
+    finish(spawn(executor, do_nothing, NULL));
+    pool_end(executor);
+}
+
 static void reserved_ones_stay(void **state)
 {
     (void)state;
@@ -248,6 +327,7 @@ int main(void)
         cmocka_unit_test(spares_that_stand_by_leave_with_the_rest),
         cmocka_unit_test(a_task_may_resize_its_own_executor),
         cmocka_unit_test(who_is_too_many_leaves_after_its_task_and_may_come_back),
+        cmocka_unit_test(who_drives_a_loop_stays_until_nothing_is_left_on_it),
         cmocka_unit_test(reserved_ones_stay),
         cmocka_unit_test(bad_sizes_are_refused),
     };
