@@ -369,6 +369,24 @@ class Process(unittest.TestCase):
         self.assertEqual(done.stdout, "cannot schedule new futures after fork\n8\n")
         self.assertEqual(done.stderr, "")
 
+    def test_a_child_process_has_new_pools_and_a_new_default(self):
+        done = self.python("""if True:
+            import asyncio, os, sys, execq
+            from execq import aio
+            async def on_default():
+                return await aio.exec_in_executor(None, pow, 2, 4)
+            inherited = execq.ThreadPoolExecutor(2)
+            inherited.submit(pow, 2, 2).result()
+            asyncio.run(on_default())
+            child = os.fork()
+            if not child:
+                with execq.ThreadPoolExecutor(2) as pool:
+                    print(pool.submit(pow, 2, 3).result(), asyncio.run(on_default()), flush=True)
+                sys.exit(3)
+            print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), inherited.submit(pow, 2, 5).result(), asyncio.run(on_default()))
+            """)
+        self.assertEqual((done.stdout, done.stderr), ("8 16\n3 32 16\n", ""))
+
     def test_a_child_process_ends_as_any_other(self):
         done = self.python("""if True:
             import os, execq, sys
