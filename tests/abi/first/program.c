@@ -13,22 +13,19 @@
 #include <execq/uv.h>
 #include <uv.h>
 
-#define CHECK(condition)                                                                   \
-    do {                                                                                   \
-        if (!(condition)) {                                                                \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, __func__, #condition);  \
-            exit(1);                                                                       \
-        }                                                                                  \
+#define CHECK(condition)                                                                  \
+    do {                                                                                  \
+        if (!(condition)) {                                                               \
+            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, __func__, #condition); \
+            exit(1);                                                                      \
+        }                                                                                 \
     } while (0)
 #define OK(call) CHECK((call) == EXECQ_OK)
 
 static int dropped, done, canceled_tags;
 
 /* What is called on other threads leaves its trace in what the waits below make visible. */
-static void count_drop(void *env)
-{
-    ++*(int *)env;
-}
+static void count_drop(void *env) { ++*(int *)env; }
 
 static void count_tag(void *env)
 {
@@ -209,10 +206,7 @@ static void test_completion_queue(execq_executor *executor)
     execq_cq_release(cq);
 }
 
-static void *find_symbol(void *env, const char *name)
-{
-    return dlsym(env, name);
-}
+static void *find_symbol(void *env, const char *name) { return dlsym(env, name); }
 
 static void test_loops(execq_executor *executor)
 {
