@@ -12,6 +12,8 @@ using namespace execq::core;
 
 namespace {
 
+constexpr std::size_t first_stats_size = offsetof(execq_stats, spares);
+
 // An entry of a newer caller is wider, and what is new in it stays as it is.
 bool fits_entry(std::uint32_t size)
 {
@@ -28,7 +30,7 @@ execq_status execq_executor_stats(execq_executor *executor, execq_stats *out)
     if (ours != EXECQ_OK)
         return ours;
     execq_stats stats;
-    const execq_status status = read_options(out, 0, stats);
+    const execq_status status = read_options<first_stats_size>(out, 0, stats);
     if (status != EXECQ_OK)
         return status;
     if (stats.workers != nullptr && !fits_entry(stats.worker_size))

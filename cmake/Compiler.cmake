@@ -39,3 +39,9 @@ if(EXECQ_SANITIZE)
     add_compile_options(${execq_sanitize})
     add_link_options(${execq_sanitize})
 endif()
+
+# Counters are atomic, as threads share them. The C code is tests and examples alone.
+if(EXECQ_COVERAGE)
+    add_compile_options($<$<COMPILE_LANGUAGE:CXX>:--coverage> $<$<COMPILE_LANGUAGE:CXX>:-fprofile-update=atomic>)
+    add_link_options(--coverage)
+endif()

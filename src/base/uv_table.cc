@@ -59,7 +59,7 @@ void find_owning_entries(Lookup& lookup, execq_uv_table& table)
 
 execq_status load_uv_table(execq_symbol_fn symbol, void* env, std::size_t size, execq_uv_table* out)
 {
-    const bool owning = size >= sizeof(execq_uv_table);
+    const bool owning = size >= owning_uv_table_size;
     Lookup lookup(symbol, env);
     const auto version = lookup.find<unsigned (*)()>("uv_version");
     const auto identity = lookup.find<const char* (*)()>("uv_version_string");

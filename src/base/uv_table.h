@@ -12,6 +12,10 @@ namespace execq::core {
 // What the table had in its first version: enough to attach loops, not to own them.
 inline constexpr std::size_t first_uv_table_size = offsetof(execq_uv_table, timer_size);
 
+// What it takes to own loops.
+inline constexpr std::size_t owning_uv_table_size =
+    offsetof(execq_uv_table, handle_type_name) + sizeof(execq_uv_table::handle_type_name);
+
 // By symbol lookup, as far as `size` covers the table; the rest of *out is zero. EXECQ_ENOTSUP if a symbol is missing or
 // the copy is older than 1.44; *out is then unchanged.
 execq_status load_uv_table(execq_symbol_fn symbol, void* env, std::size_t size, execq_uv_table* out);
