@@ -128,10 +128,14 @@ class Changed:
 # ---- building and running ----
 
 
+def started_cases(output):
+    return re.findall(r"\[\s+RUN\s+\] (?:\w+\.)?(\w+)", output)
+
+
 def failing_cases(output):
     """The cases that a GoogleTest or CMocka program has failed in; one that it did not come back from is the last."""
     failed = set(re.findall(r"\[\s+FAILED\s+\] (?:\w+\.)?(\w+)", output))
-    started = re.findall(r"\[\s+RUN\s+\] (?:\w+\.)?(\w+)", output)
+    started = started_cases(output)
     ended = set(re.findall(r"\[\s+(?:OK|FAILED|ERROR|SKIPPED)\s+\] (?:\w+\.)?(\w+)", output))
     if started and started[-1] not in ended:
         failed.add(started[-1])
@@ -177,7 +181,7 @@ class Workshop:
         """(whether it failed, what it said, seconds)"""
         environment = dict(os.environ)
         if fault.case is not None:
-            environment["GTEST_FILTER"] = f"*.{fault.case}"
+            environment |= {"GTEST_FILTER": f"*.{fault.case}", "EXECQ_TEST": fault.case}
         command = ["ctest", "--test-dir", self.build_folder, "-R", f"^{re.escape(fault.program)}$", "-V",
                    "--no-tests=error", "--timeout", str(limit)]
         began = time.monotonic()
@@ -206,6 +210,8 @@ def run_all(root, faults, jobs):
             failed, output, took[key] = shop.run(fault, 400)
             if failed:
                 raise SystemExit(f"guarantees.py: {fault.test} fails without a change\n{output[-3000:]}")
+            if fault.case is not None and started_cases(output) != [fault.case]:
+                raise SystemExit(f"guarantees.py: {fault.test} does not run by itself\n{output[-3000:]}")
     for fault in faults:
         with Changed(shop.tree, fault):
             said = shop.build(fault.builds)

@@ -225,18 +225,16 @@ def edited(text, edits):
 
 
 def closure(root, path):
-    """All headers of src/ that a file includes, directly or not, by their path in the project."""
-    found, wanted = {}, [path]
+    """All files of the project that a file includes, directly or not, by their path in it."""
+    found, wanted = set(), [path]
     while wanted:
         current = wanted.pop()
         for name in INCLUDE.findall(current.read_text(encoding="utf-8")):
-            for folder in (current.parent, root / "src"):
-                target = (folder / name).resolve()
-                if target.is_file() and target.is_relative_to(root / "src"):
-                    if str(target.relative_to(root)) not in found:
-                        found[str(target.relative_to(root))] = target
-                        wanted.append(target)
-                    break
+            candidates = [(folder / name).resolve() for folder in (current.parent, root / "src", root / "tests/support")]
+            target = next((candidate for candidate in candidates if candidate.is_file()), None)
+            if target is not None and str(target.relative_to(root)) not in found:
+                found.add(str(target.relative_to(root)))
+                wanted.append(target)
     return found
 
 
@@ -245,8 +243,10 @@ class Models:
 
     def __init__(self, root):
         self.root = root.resolve()
-        self.headers_of = {path: sorted(closure(self.root, path))
-                           for path in sorted(self.root.glob("tests/model/*_model.cc"))}
+        self.parts_of = {path: sorted(closure(self.root, path))
+                         for path in sorted(self.root.glob("tests/model/*_model.cc"))}
+        self.headers_of = {model: [part for part in parts if part.startswith("src/")]
+                           for model, parts in self.parts_of.items()}
         self.prepared, self.places = {}, []
         for header in sorted({header for headers in self.headers_of.values() for header in headers}):
             text = (self.root / header).read_text(encoding="utf-8")
@@ -260,12 +260,9 @@ class Models:
         """Of all that decides what the mutants of a model do."""
         digest = hashlib.sha256(" ".join(FLAGS).encode())
         digest.update(subprocess.run(["c++", "--version"], capture_output=True, check=True).stdout)
-        files = [model, self.root / HERE / "mutant.h", *sorted((self.root / "tests/support").glob("relacy*"))]
-        for path in files:
-            digest.update(path.read_bytes())
-        # Not the prepared text: numbers change with other headers.
-        for header in self.headers_of[model]:
-            digest.update(header.encode() + (self.root / header).read_bytes())
+        # Not the prepared texts: numbers change with other headers.
+        for part in [model.relative_to(self.root), f"{HERE}/mutant.h", *self.parts_of[model]]:
+            digest.update(str(part).encode() + (self.root / part).read_bytes())
         return digest.hexdigest()
 
 
