@@ -41,7 +41,7 @@ public:
         active_.store(1, std::memory_order::relaxed);
         Atomics::light_fence();
         // acquire: what the last guest did is seen.
-        if (asked_.load(std::memory_order::acquire) == 0) [[likely]]
+        if (asked_.load(std::memory_order::acquire) == 0) [[likely]]  // re-check: true
             return true;
         leave();
         return false;
@@ -102,7 +102,7 @@ private:
     // Behind a heavy fence after ask().
     void await_owner() const
     {
-        while (active_.load(std::memory_order::acquire) != 0)
+        while (active_.load(std::memory_order::acquire) != 0)  // re-check
             Atomics::yield();
     }
     void dismiss() { asked_.store(0, std::memory_order::release); }

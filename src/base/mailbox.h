@@ -56,7 +56,7 @@ public:
     {
         Link* rest = head_.exchange(&closed_, std::memory_order::acq_rel);
         // acquire: their sends happened before the handle is closed.
-        while (senders_.load(std::memory_order::acquire) != 0)
+        while (senders_.load(std::memory_order::acquire) != 0)  // re-check
             Atomics::yield();
         return in_order(rest, [](Link&) {});
     }
@@ -67,7 +67,7 @@ private:
     {
         Link* head = head_.load(std::memory_order::relaxed);  // a guess: every decision is made by a CAS on it
         for (;;) {
-            if (head == &closed_)
+            if (head == &closed_)  // re-check
                 return false;
             Link* replacement = item;
             if (item != nullptr)

@@ -195,7 +195,7 @@ private:
             // After tail_: the block of that tail, or a later one, and then the CAS fails.
             Block* block = tail_block_.load(std::memory_order::relaxed);
             const std::uint32_t offset = offset_of(tail >> 1);
-            if ((tail & closed_bit) != 0 && !force)
+            if ((tail & closed_bit) != 0 && !force)  // re-check
                 return Accepted::closed;
             if (offset + N >= Block::size) [[unlikely]] {
                 if (offset == Block::size)
@@ -209,7 +209,7 @@ private:
                 if (N == 2)
                     block->words[offset + 1].store(reinterpret_cast<std::uintptr_t>(env), std::memory_order::relaxed);
                 block->words[offset].store(word, std::memory_order::release);
-                if (filled_.load(std::memory_order::seq_cst) == 0)
+                if (filled_.load(std::memory_order::seq_cst) == 0)  // re-check
                     filled_.store(1, std::memory_order::release);
                 return Accepted::yes;
             }
@@ -246,7 +246,7 @@ private:
         const std::uint32_t offset = offset_of(at);
         if (offset == Block::size) [[unlikely]] {
             Block* next = head_block_->next.load(std::memory_order::acquire);
-            if (next == nullptr)
+            if (next == nullptr)  // re-check
                 return false;
             Blocks::free(head_block_);
             head_block_ = next;
@@ -255,7 +255,7 @@ private:
         }
         auto& place = head_block_->words[offset];
         const std::uintptr_t word = place.load(std::memory_order::acquire);
-        if (word == 0)
+        if (word == 0)  // re-check
             return false;
         if (word == skip) [[unlikely]] {
             ++at;
@@ -314,7 +314,7 @@ private:
     {
         if (filled_.load(std::memory_order::relaxed) != 0)
             filled_.exchange(0, std::memory_order::seq_cst);
-        if (!empty())
+        if (!empty())  // re-check
             filled_.store(1, std::memory_order::relaxed);
     }
 

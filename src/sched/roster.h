@@ -41,7 +41,7 @@ public:
     {
         Atomics::light_fence();
         std::uint64_t word = word_.load(std::memory_order::relaxed);
-        if ((word & (waking | napping)) != 0)
+        if ((word & (waking | napping)) != 0)  // re-check
             word = word_.fetch_add(0, std::memory_order::seq_cst);
         return wants_wake(word, max_threads);
     }
@@ -54,7 +54,8 @@ public:
     // failed to start a thread says max_threads 0, so that only sleepers count.
     bool end_wake(std::uint32_t max_threads)
     {
-        return wants_wake(word_.fetch_and(~waking, std::memory_order::seq_cst) & ~waking, max_threads);
+        const std::uint64_t before = word_.fetch_and(~waking, std::memory_order::seq_cst);
+        return wants_wake(before & ~waking, max_threads);  // re-check
     }
 
     // ---- for a worker, under the executor's mutex ----

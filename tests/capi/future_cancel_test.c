@@ -1,6 +1,8 @@
 /* Cancelling: queued, running and finished tasks, and who is told EXECQ_OK. */
 #include "capi.h"
 
+#include <sched.h>
+
 static int32_t must_not_run(void *env, void **result)
 {
     (void)env;
@@ -255,6 +257,15 @@ static void exactly_one_of_eight_threads_cancels(void **state)
     gate_destroy(&g);
 }
 
+/* Long enough for some to be canceled while they run. */
+static int32_t count_and_yield(void *env, void **result)
+{
+    (void)result;
+    counter_hit(env);
+    sched_yield();
+    return 0;
+}
+
 static void each_task_either_runs_or_is_canceled(void **state)
 {
     (void)state;
@@ -266,7 +277,7 @@ static void each_task_either_runs_or_is_canceled(void **state)
     int answered_already = 0;
     execq_future **futures = calloc((size_t)n, sizeof *futures);
     for (int i = 0; i < n; i++) {
-        futures[i] = spawn(executor, counter_fn, &ran);
+        futures[i] = spawn(executor, count_and_yield, &ran);
         const execq_status status = execq_future_cancel(futures[i - i % 3]);
         canceled += status == EXECQ_OK;
         answered_busy += status == EXECQ_EBUSY;

@@ -285,6 +285,28 @@ static void another_thread_may_hold_and_unhold(void **state)
     attached_close(&a);
 }
 
+static void go_round(uv_idle_t *idle) { (void)idle; }
+
+/* Nothing of ours is pending, so that the loop has to be told. */
+static void another_thread_may_hold_a_loop_that_something_else_keeps_alive(void **state)
+{
+    (void)state;
+    attached a;
+    attached_open(&a);
+    uv_idle_t idle;
+    assert_int_equal(uv_idle_init(&a.loop, &idle), 0);
+    assert_int_equal(uv_idle_start(&idle, go_round), 0);
+    assert_int_not_equal(uv_run(&a.loop, UV_RUN_NOWAIT), 0);
+    pthread_join(thread_start(hold_it, a.port), NULL);
+    assert_int_not_equal(uv_run(&a.loop, UV_RUN_NOWAIT), 0);
+    uv_close((uv_handle_t *)&idle, NULL);
+    uv_run(&a.loop, UV_RUN_NOWAIT);
+    assert_int_not_equal(uv_run(&a.loop, UV_RUN_NOWAIT), 0); /* by the hold alone */
+    pthread_join(thread_start(unhold_it, a.port), NULL);
+    assert_int_equal(uv_run(&a.loop, UV_RUN_DEFAULT), 0);
+    attached_close(&a);
+}
+
 static void two_attachments_are_two_ports(void **state)
 {
     (void)state;
@@ -346,6 +368,7 @@ int main(void)
         cmocka_unit_test(failures_and_cancellations_are_delivered_too),
         cmocka_unit_test(a_hold_keeps_the_loop_alive_until_it_is_taken_back),
         cmocka_unit_test(another_thread_may_hold_and_unhold),
+        cmocka_unit_test(another_thread_may_hold_a_loop_that_something_else_keeps_alive),
         cmocka_unit_test(two_attachments_are_two_ports),
         cmocka_unit_test(attaching_and_detaching_a_thousand_times_leaks_no_descriptor),
     };

@@ -53,6 +53,14 @@
         }                                                                           \
     } while (0)
 
+/* EXECQ_TEST=<name, or a pattern with * and ?> runs only those cases, as GTEST_FILTER does for GoogleTest. */
+__attribute__((constructor)) static void choose_cases(void)
+{
+    if (getenv("EXECQ_TEST") != NULL) {
+        cmocka_set_test_filter(getenv("EXECQ_TEST"));
+    }
+}
+
 enum { MILLISECOND = 1000000 };
 
 /* The monotonic clock in nanoseconds. */
