@@ -12,6 +12,9 @@ endif()
 
 add_library(execq_objects OBJECT ${execq_sources})
 execq_compile_options(execq_objects)
+if(EXECQ_COVERAGE)
+    target_sources(execq_objects PRIVATE ${PROJECT_SOURCE_DIR}/tests/coverage/flush.cc)
+endif()
 set_target_properties(execq_objects PROPERTIES
     POSITION_INDEPENDENT_CODE ON
     CXX_VISIBILITY_PRESET hidden

@@ -452,6 +452,43 @@ static void an_engine_that_helps_runs_in_a_wait_what_is_waited_for(void **state)
     }
 }
 
+static void a_report_and_the_statistics_tell_what_the_engine_has(void **state)
+{
+    (void)state;
+    hand h;
+    execq_running_task running[1];
+    execq_shutdown_report report = EXECQ_SHUTDOWN_REPORT_INIT;
+    execq_stats stats = EXECQ_STATS_INIT;
+    hand_open(&h, 0);
+    for (int i = 0; i < 3; i++) {
+        execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
+        options.name = i == 0 ? "begun" : "a name that is longer than what a report has room for, by far";
+        assert_status(execq_submit_with(h.executor, &options, do_nothing, NULL, NULL), EXECQ_OK);
+    }
+    assert_status(execq_engine_task_begin(h.taken[0]), EXECQ_OK);
+    assert_status(execq_executor_stats(h.executor, &stats), EXECQ_OK);
+    assert_int_equal(stats.running, 1);
+    assert_int_equal(stats.queued, 2);
+    assert_int_equal(stats.threads_max, 0); /* none of the library */
+    assert_status(execq_executor_close(h.executor, EXECQ_DRAIN), EXECQ_OK);
+    report.running = running;
+    report.running_max = COUNT_OF(running);
+    assert_status(execq_executor_join(h.executor, 0, &report), EXECQ_ETIMEDOUT);
+    assert_int_equal(report.running_total, 1);
+    assert_int_equal(report.queued, 2);
+    assert_string_equal(running[0].name, "begun");
+    assert_true(running[0].running_ns >= 0);
+    assert_status(execq_engine_task_begin(h.taken[1]), EXECQ_OK);
+    assert_status(execq_executor_join(h.executor, 0, &report), EXECQ_ETIMEDOUT);
+    assert_int_equal(report.running_total, 2); /* and there is room for one */
+    assert_int_equal(report.running_count, 1);
+    for (int i = 0; i < 3; i++)
+        assert_status(execq_engine_task_resolve(h.taken[i], NULL), EXECQ_OK);
+    assert_status(execq_executor_join(h.executor, 0, &report), EXECQ_OK);
+    assert_int_equal(report.running_total + report.queued, 0);
+    hand_end(&h);
+}
+
 static void bad_tables_are_rejected_and_the_engine_is_dropped(void **state)
 {
     (void)state;
@@ -527,6 +564,7 @@ int main(void)
         cmocka_unit_test(a_close_inside_of_submit_cancels_that_task),
         cmocka_unit_test(tasks_keep_a_released_executor),
         cmocka_unit_test(an_engine_that_helps_runs_in_a_wait_what_is_waited_for),
+        cmocka_unit_test(a_report_and_the_statistics_tell_what_the_engine_has),
         cmocka_unit_test(bad_tables_are_rejected_and_the_engine_is_dropped),
         cmocka_unit_test(all_but_submit_may_be_missing),
     };

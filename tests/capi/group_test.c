@@ -372,6 +372,52 @@ static void a_deadline_cancels(void **state)
     pool_end(executor);
 }
 
+static void a_deadline_that_is_over_cancels_from_the_start(void **state)
+{
+    (void)state;
+    execq_group_options options = EXECQ_GROUP_OPTIONS_INIT;
+    options.timeout_ns = -1;
+    execq_group *group = group_new(&options);
+    execq_group_retain(group);
+    execq_group_release(group);
+    while (execq_group_cancel_reason(group) == EXECQ_REASON_NONE)
+        sched_yield();
+    assert_int_equal(execq_group_cancel_reason(group), EXECQ_REASON_DEADLINE);
+    assert_status(execq_group_submit(group, NULL, NULL, give_env, NULL, NULL), EXECQ_ECLOSED);
+    assert_status(execq_group_join(group, -1), EXECQ_ECANCELED);
+    execq_group_release(group);
+}
+
+/* A limit without an executor is for the one that NULL stands for when the group is made. */
+static void a_limit_is_for_the_default_executor_where_none_is_given(void **state)
+{
+    (void)state;
+    static gate g;
+    gate_init(&g);
+    execq_executor *executor = pool_new(4);
+    execq_conf conf = EXECQ_CONF_INIT;
+    conf.executor = executor;
+    assert_status(execq_init_conf(&conf), EXECQ_OK);
+    execq_group_options options = EXECQ_GROUP_OPTIONS_INIT;
+    options.max_in_flight = 1;
+    execq_group *group = group_new(&options);
+    execq_future *second = NULL;
+    assert_status(execq_group_submit(group, executor, NULL, gate_fn, &g, NULL), EXECQ_OK);
+    assert_status(execq_group_submit(group, NULL, NULL, do_nothing, NULL, &second), EXECQ_OK);
+    gate_await(&g, 1);
+    assert_int_equal(execq_future_state(second), EXECQ_FUTURE_PENDING);
+    gate_open(&g, 1);
+    assert_status(execq_group_join(group, -1), EXECQ_OK);
+    assert_int_equal(execq_future_state(second), EXECQ_FUTURE_OK);
+    execq_future_release(second);
+    execq_group_release(group);
+    conf = (execq_conf)EXECQ_CONF_INIT;
+    conf.flags = EXECQ_CONF_CLEAR_EXECUTOR;
+    assert_status(execq_init_conf(&conf), EXECQ_OK);
+    pool_end(executor);
+    gate_destroy(&g);
+}
+
 typedef struct meter {
     atomic_int now;
     atomic_int most;
@@ -561,6 +607,8 @@ int main(void)
         cmocka_unit_test(canceling_the_outer_group_cancels_the_inner_one),
         cmocka_unit_test(what_an_inner_group_leaves_goes_to_the_outer_one),
         cmocka_unit_test(a_deadline_cancels),
+        cmocka_unit_test(a_deadline_that_is_over_cancels_from_the_start),
+        cmocka_unit_test(a_limit_is_for_the_default_executor_where_none_is_given),
         cmocka_unit_test(a_limit_is_kept),
         cmocka_unit_test(a_thousand_nested_groups_need_one_worker),
         cmocka_unit_test(several_may_join),

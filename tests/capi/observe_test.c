@@ -115,6 +115,37 @@ static void quantiles_rise_to_the_maximum(void **state)
     pool_end(executor);
 }
 
+static void resolve(execq_promise *promise, struct uv_loop_s *loop, void *env)
+{
+    (void)loop;
+    must(execq_promise_resolve(promise, env) == EXECQ_OK);
+    execq_promise_release(promise);
+}
+
+static void times_of_loops_are_those_of_the_statistics(void **state)
+{
+    (void)state;
+    execq_executor *executor = pool_new(1); /* they need no flag */
+    const double max = 1;
+    int64_t lag = -1, turn = -1;
+    uint64_t lags = 0, turns = 0;
+    for (int i = 0; i < 10; i++) {
+        execq_future *future = NULL;
+        assert_status(execq_submit_async(executor, NULL, resolve, NULL, &future), EXECQ_OK);
+        finish(future);
+    }
+    assert_status(execq_executor_close(executor, EXECQ_DRAIN), EXECQ_OK);
+    assert_status(execq_executor_join(executor, -1, NULL), EXECQ_OK); /* nothing is written any more */
+    const execq_stats stats = stats_of(executor);
+    assert_status(execq_executor_latency(executor, EXECQ_LATENCY_LOOP_LAG, &max, 1, &lag, &lags), EXECQ_OK);
+    assert_status(execq_executor_latency(executor, EXECQ_LATENCY_LOOP_TURN, &max, 1, &turn, &turns), EXECQ_OK);
+    assert_int_equal(lags, stats.loop_lag.count);
+    assert_int_equal(lag, stats.loop_lag.max_ns);
+    assert_int_equal(turns, stats.loop_turn.count);
+    assert_int_equal(turn, stats.loop_turn.max_ns);
+    execq_executor_release(executor);
+}
+
 static void a_delay_is_no_queue_latency(void **state)
 {
     (void)state;
@@ -332,6 +363,7 @@ int main(void)
         cmocka_unit_test(what_is_refused_is_not_counted),
         cmocka_unit_test(without_the_flag_all_are_nothing),
         cmocka_unit_test(quantiles_rise_to_the_maximum),
+        cmocka_unit_test(times_of_loops_are_those_of_the_statistics),
         cmocka_unit_test(a_delay_is_no_queue_latency),
         cmocka_unit_test(bad_arguments_are_refused),
         cmocka_unit_test(every_running_task_is_named),

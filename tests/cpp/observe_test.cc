@@ -95,6 +95,49 @@ TEST(CppObserve, what_is_stuck_is_told)
     EXPECT_EQ(told, 3);
 }
 
+// Through the C function, as the C++ side lets nothing through: an executor of C may be given a C++ function.
+TEST(CppObserve, what_a_watchdog_s_function_throws_is_told_as_a_failure)
+{
+    static std::atomic<int> told{0};
+    static std::atomic<int> whole{0};
+    execq_conf conf = EXECQ_CONF_INIT;
+    conf.on_unobserved = [](const execq_error* error, const char* name, void*) {
+        EXPECT_EQ(execq_error_code(error), EXECQ_EEXCEPTION);
+        EXPECT_STREQ(name, "on_stuck");
+        whole += std::string(execq_error_message(error)) == "barked" ? 1 : 100;
+        whole.notify_all();
+    };
+    ASSERT_EQ(execq_init_conf(&conf), EXECQ_OK);
+    {
+        execq_executor_options options = EXECQ_EXECUTOR_OPTIONS_INIT;
+        options.max_threads = 1;
+        options.stuck_after_ns = 1000000;
+        options.on_stuck = [](const execq_stuck_info* info, void*) {
+            told |= info->ended == 0 ? 1 : 2;
+            told.notify_all();
+            if (info->ended == 0)
+                throw std::runtime_error("barked");
+            throw 7;
+        };
+        execq_executor* made = nullptr;
+        ASSERT_EQ(execq_executor_new(&options, &made), EXECQ_OK);
+        execq_future* future = nullptr;
+        const auto body = [](void*, void**) -> std::int32_t {
+            told.wait(0);
+            return 0;
+        };
+        ASSERT_EQ(execq_submit(made, body, nullptr, &future), EXECQ_OK);
+        EXPECT_EQ(execq_future_wait(future, -1), EXECQ_OK);
+        execq_future_release(future);
+        for (int seen = whole; seen != 101; seen = whole)
+            whole.wait(seen);
+        execq_executor_release(made);
+    }
+    conf = EXECQ_CONF_INIT;
+    conf.flags = EXECQ_CONF_CLEAR_ON_UNOBSERVED;
+    ASSERT_EQ(execq_init_conf(&conf), EXECQ_OK);
+}
+
 TEST(CppObserve, a_trace_lasts_as_long_as_its_scope)
 {
     {
