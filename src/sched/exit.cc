@@ -145,18 +145,22 @@ bool Executor::wait_at_exit(Deadline deadline)
     const bool own = place != nullptr && &place->executor() == this;
     if (own)
         sign_off(*place);
+    if (Timekeeper::on_its_thread())  // what the close has canceled is told here, or never
+        Timekeeper::get().catch_up();
     run_queued();
     note_running();
     const ThreadWaits::Scope blocked;
-    if (wait_for_delayed(deadline) != EXECQ_OK)
+    // Hopeless only for what this thread is in the midst of.
+    const execq_status delayed = wait_for_delayed(deadline);
+    if (delayed == EXECQ_ETIMEDOUT)
         return false;
     if (engine_ != nullptr)
-        return wait_for_engine_at_exit(deadline);
+        return wait_for_engine_at_exit(deadline) && delayed == EXECQ_OK;
     if (wait_for_threads(deadline) != EXECQ_OK)
         return false;
     // In a destructor of a thread-local, the last thread is this one.
     const bool at_its_end = !own && Worker::serves(serial_);
-    return at_its_end || join_last(deadline) == EXECQ_OK;
+    return (at_its_end || join_last(deadline) == EXECQ_OK) && delayed == EXECQ_OK;
 }
 
 }  // namespace execq::core

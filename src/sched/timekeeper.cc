@@ -318,13 +318,25 @@ void* Timekeeper::thread_main(void* keeper)
 
 void Timekeeper::work()
 {
-    HookList<TimerEntry> due;
-    while (await_due(due)) {
-        while (TimerEntry* entry = due.front()) {
-            due.remove(*entry);
-            see_to(static_cast<Timer&>(*entry));
-        }
+    while (await_due(due_))
+        see_to_due();
+}
+
+void Timekeeper::see_to_due()
+{
+    while (TimerEntry* entry = due_.front()) {
+        due_.remove(*entry);
+        see_to(static_cast<Timer&>(*entry));
     }
+}
+
+void Timekeeper::catch_up()
+{
+    {
+        const MutexLock lock(mutex_);
+        take_due(due_);
+    }
+    see_to_due();
 }
 
 bool Timekeeper::await_due(HookList<TimerEntry>& due)

@@ -73,6 +73,8 @@ public:
 
     // True on its thread: whatever waits for it here would wait for ever.
     static bool on_its_thread() { return on_its_thread_; }
+    // On its thread, in a callback that does not come back (exit): sees to what is due, as nobody else will.
+    void catch_up();
 
     // The executor has closed: what is not due yet will be canceled, soon, by the timekeeper.
     void refuse_delayed(HookList<DelayLink>& delayed);
@@ -108,6 +110,7 @@ private:
     void count(std::ptrdiff_t more) EXECQ_REQUIRES(mutex_);
     class Stay;
     void take_due(HookList<TimerEntry>& due) EXECQ_REQUIRES(mutex_);
+    void see_to_due();
     // Answers whether the thread would sleep too long now: then wake() it, outside the mutex.
     [[nodiscard]] bool schedule(Timer& timer, std::int64_t at_ns) EXECQ_REQUIRES(mutex_);
     void wake_if(bool wanted);
@@ -150,7 +153,8 @@ private:
     std::int64_t wakes_at_ns_ EXECQ_GUARDED_BY(mutex_) = 0;  // until when the thread sleeps; 0: it does not
     // Changed under the mutex by who wants the thread to look again, which sleeps on it.
     std::atomic<std::uint32_t> turn_{0};
-    std::size_t ended_ = 0;  // the thread's own: of timers_, those that it ended since it last had the mutex
+    HookList<TimerEntry> due_;  // the thread's own: held, and not seen to
+    std::size_t ended_ = 0;     // the thread's own: of timers_, those that it ended since it last had the mutex
 
     friend class Immortal<Timekeeper>;
     Timekeeper();

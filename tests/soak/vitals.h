@@ -1,0 +1,40 @@
+// What a process that runs for long must not use more and more of: counted, and judged at the end.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+struct Vitals {
+    std::size_t descriptors = 0;
+    std::size_t threads = 0;
+    std::uint64_t resident = 0;  // bytes
+};
+
+// Counts what this process has now.
+Vitals take_vitals();
+
+// What was counted: once before the work, each second during it, and each time that everything had been joined.
+class Chart {
+public:
+    explicit Chart(const Vitals& before) : before_(before) {}
+
+    void note_busy(const Vitals& vitals) { busy_.push_back(vitals); }
+    // Waits a while for the threads of what was released and not joined. Says and notes what is left over.
+    void note_rest();
+
+    // Prints the figures. True where each rest had as many descriptors and threads as before the work, and the median of what
+    // was resident in the second half of the busy seconds is within the bound of that of the first half.
+    bool judge() const;
+
+    const Vitals& before() const { return before_; }
+
+    // The second half may have a tenth more, and 8 MiB.
+    static constexpr std::uint64_t resident_bound(std::uint64_t first) { return first + first / 10 + 8 * 1024 * 1024; }
+
+private:
+    Vitals before_;
+    std::vector<Vitals> busy_;
+    std::size_t rests_ = 0;
+    std::size_t unequal_ = 0;
+};
