@@ -39,3 +39,7 @@ if(EXECQ_SANITIZE)
     add_compile_options(${execq_sanitize})
     add_link_options(${execq_sanitize})
 endif()
+# Counts of branches taken, for the fuzzer to steer by.
+if(EXECQ_BUILD_FUZZ)
+    add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
