@@ -1,5 +1,8 @@
 #include "ops.h"
 
+#include <cstdio>
+#include <cstdlib>
+
 #include "faults.h"
 
 namespace fuzz {
@@ -48,6 +51,9 @@ void run_record(const Record& record, bool outermost)
         return;
     if (callbacks_here > 0 && (op.flags & op_blocks) != 0)
         return;
+    static const bool traced = std::getenv("EXECQ_FUZZ_TRACE") != nullptr;
+    if (traced)
+        std::fprintf(stderr, "%*s%s on %d\n", outermost ? 0 : 4, "", op.name, this_lane);
     Args args = record.args;
     const OutOfMemory fault(outermost ? fault_of(record) : 0);
     op.run(world(), args);

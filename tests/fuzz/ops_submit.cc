@@ -186,8 +186,7 @@ void submit_many(World& world, Args& args)
                    status = execq_submit_many(o.executor(), o.get(), n, task_body, envs.data(),
                                               out != nullptr ? futures.data() : nullptr);
                    for (unsigned i = 0; i < n; ++i)
-                       finish_submission(world, Place(where + i + (out != nullptr ? 0 : 96)), *jobs[i], status,
-                                         futures[i]);
+                       finish_submission(world, Place(i + (out != nullptr ? 0 : 96)), *jobs[i], status, futures[i]);
                    return false;
                });
 }

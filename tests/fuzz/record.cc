@@ -131,11 +131,12 @@ std::int64_t monotonic_now()
 }
 
 // Looks again and again: what it waits for comes from threads of the library, by itself.
-void await(const char* what, bool (*done)(World& world))
+void await(const char* what, bool (*done)(World& world, bool aloud))
 {
     const std::int64_t begin = monotonic_now();
-    while (!done(world())) {
+    while (!done(world(), false)) {
         if (monotonic_now() - begin > hang) {
+            done(world(), true);
             std::fprintf(stderr, "this never happened: %s\n", what);
             std::abort();
         }

@@ -204,7 +204,7 @@ void end_executors(World& world)
         Lanes::all().run_on(lane, join_manual, nullptr);
     empty(world.executors);
     if (orphans)
-        await("the threads of an executor that was given up end", [](World&) { return worker_threads() == 0; });
+        await("the threads of an executor that was given up end", [](World&, bool) { return worker_threads() == 0; });
     world.exec_models.each([](Exec& exec) {
         const auto executor = exec.audit.borrow();
         if (!executor)
@@ -274,19 +274,31 @@ bool reg_over(const Reg& reg)
     }
 }
 
-bool all_told(World& world)
+// What is said of a thing that has not come to its end; answers whether it has.
+bool over(bool is, bool aloud, const char* what, std::uint32_t index, std::uint32_t kind = 0)
 {
-    bool told = true;
-    world.regs.each([&](Reg& reg) { told = told && reg_over(reg); });
-    world.exec_models.each([&](Exec& exec) {
-        if (exec.name[0] == '\0')
-            return;
-        told = told && exec.hook_drops == (exec.hooked ? 1 : 0) && exec.stuck_drops == (exec.watched ? 1 : 0) &&
-               exec.thread_drops == (exec.threads_told ? 1 : 0);
+    if (!is && aloud)
+        std::fprintf(stderr, "missing: %s %u (%u)\n", what, index, kind);
+    return is;
+}
+
+bool all_over(World& world, bool aloud)
+{
+    bool all = true;
+    world.regs.each([&](Reg& reg) {
+        all &= over(reg_over(reg), aloud, "registration", reg.index, static_cast<std::uint32_t>(reg.kind));
     });
-    world.var_models.each([&](VarModel& var) { told = told && var.sets == var.drops; });
-    world.error_models.each([&](ErrorModel& error) { told = told && error.payload_drops == 1; });
-    return told;
+    world.exec_models.each([&](Exec& exec) {
+        all &= over(exec.hook_drops == (exec.hooked ? 1 : 0), aloud, "drop of the hooks of executor", exec.index);
+        all &= over(exec.stuck_drops == (exec.watched ? 1 : 0), aloud, "drop of the watchdog of executor", exec.index);
+        all &= over(exec.thread_drops == (exec.threads_told ? 1 : 0), aloud, "drop of the threads of executor",
+                    exec.index);
+    });
+    world.var_models.each(
+        [&](VarModel& var) { all &= over(var.sets == var.drops, aloud, "drop of a value of variable", var.index); });
+    world.error_models.each(
+        [&](ErrorModel& error) { all &= over(error.payload_drops == 1, aloud, "drop of error", error.index); });
+    return all;
 }
 
 }  // namespace
@@ -313,7 +325,7 @@ void World::finish()
     empty(contexts);
     empty(vars);
     exec_models.each([](Exec& exec) { exec.audit.take(); });
-    await("each drop and each callback", all_told);
+    await("each drop and each callback", all_over);
 }
 
 // ---- what is true then ----

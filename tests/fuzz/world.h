@@ -23,7 +23,7 @@ namespace fuzz {
 constexpr std::int64_t us = 1000;
 constexpr std::int64_t ms = 1000 * us;
 // For what is to happen without fail: far more than a busy machine takes.
-constexpr std::int64_t hang = 60000 * ms;
+constexpr std::int64_t hang = 30000 * ms;
 
 // What belongs to one of the threads that make calls.
 struct LaneState {
@@ -88,7 +88,8 @@ void note_cancel(Job& job, execq_status status);
 Reg* make_reg(RegKind kind, Job* job, Args& args);
 void settle(Reg& reg, execq_status status);
 std::int64_t monotonic_now();
-void await(const char* what, bool (*done)(World& world));
+// Until done says so; in vain, it is asked to say aloud what is missing.
+void await(const char* what, bool (*done)(World& world, bool aloud));
 void on_unobserved(const execq_error* error, const char* name, void* env);
 
 // ---- what the library calls (bodies.cc) ----
