@@ -277,6 +277,15 @@ void resolve_later(execq_promise* promise, Job& job, uv_loop_s* loop)
     CHECK(uv_timer_start(&timer->timer, timer_fired, job.plan.nested.lane % 2, 0) == 0);
 }
 
+// What was there before goes, which may fail its future.
+void give_away(execq_promise* promise, Job& job)
+{
+    Promises::Slot& slot = world().promises[job.plan.nested.lane % world().promises.size()];
+    slot.exchange(Promises::Ref(promise, &job));
+    if (world().closing)
+        slot.take();  // nobody may look there any more
+}
+
 void start_plan(execq_promise* promise, uv_loop_s* loop, Job& job)
 {
     switch (job.plan.act % 8) {
@@ -290,11 +299,7 @@ void start_plan(execq_promise* promise, uv_loop_s* loop, Job& job)
     case 3:
         if (world().closing)
             break;
-        {
-            // Given away; what was there before goes, which may fail its future.
-            Promises::Slot& slot = world().promises[job.plan.nested.lane % world().promises.size()];
-            slot.exchange(Promises::Ref(promise, &job));
-        }
+        give_away(promise, job);
         return;
     case 4:
         break;  // broken

@@ -127,6 +127,7 @@ struct Exec {
     std::uint32_t max_threads = 0;
     Kind<execq_executor, execq_executor_retain, execq_executor_release, Exec>::Slot
         audit;          // the oracle's reference; empty once it was given up early
+    Count orphaned{0};  // audit was given up
     Count nameless{0};  // was what NULL stands for: who submitted there is not known exactly
     Count accepted{0};
     Count submits{0}, ends{0}, refusals{0}, hook_drops{0};
@@ -186,6 +187,7 @@ struct Reg {
     Job* job = nullptr;
     CqModel* cq = nullptr;
     PortModel* port = nullptr;
+    bool has_drop = true;
     Plan plan;
     std::atomic<Entry> entry{Entry::pending};
     Count delivered{0}, drops{0};

@@ -218,8 +218,10 @@ void executor_release(World& world, Args& args)
         return;
     Executors::Ref last;
     const std::lock_guard lock(who_keeps);
-    if (executor->nameless == 0)
+    if (executor->nameless == 0) {
+        executor->orphaned = 1;
         last = executor->audit.take();
+    }
 }
 
 void executor_stats(World& world, Args& args)

@@ -136,8 +136,9 @@ void submit_to_loop(World& world, Args& args)
                    if (reg == nullptr)
                        return false;
                    reg->port = port.model();
+                   reg->has_drop = o.get() != nullptr;
                    status = execq_submit_to_loop(o.executor(), o.get(), task_body, o.env(), port.get(), reg_done, reg,
-                                                 reg_drop);
+                                                 reg->has_drop ? reg_drop : nullptr);
                    settle(*reg, status);
                    settle(job, status);
                    return false;

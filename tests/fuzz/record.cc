@@ -119,7 +119,7 @@ void settle(Reg& reg, execq_status status)
         return;
     }
     CHECK(reg.delivered == 0);
-    CHECK(reg.drops == (reg.kind == RegKind::to_cq ? 0 : 1));
+    CHECK(reg.drops == (reg.kind == RegKind::to_cq || !reg.has_drop ? 0 : 1));
     reg.entry = Entry::refused;
 }
 

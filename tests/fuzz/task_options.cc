@@ -16,6 +16,8 @@ TaskOptions::TaskOptions(World& world, Job& job, Executors::Ref executor, Args& 
     read_times(world, times);
     if ((times & 0xf0) == 0xf0)
         break_something(args.byte());
+    if ((times & 0xf0) == 0xe0)
+        leave_out();
 }
 
 void TaskOptions::read_flags(unsigned bits)
@@ -111,6 +113,14 @@ void TaskOptions::break_something(unsigned choice)
     }
 }
 
+void TaskOptions::leave_out()
+{
+    none_ = true;
+    given_.options = EXECQ_TASK_OPTIONS_INIT;
+    queue_ = Queues::Ref();
+    group_ = Groups::Ref();
+}
+
 execq_group* TaskOptions::group_apart()
 {
     given_.options.group = nullptr;
@@ -145,6 +155,7 @@ void TaskOptions::seal(bool in_order)
     nowhere_ = job_.exec == nullptr && !world().configured;
     if ((job_.exec != nullptr && job_.exec->may_block) || (job_.queue != nullptr && job_.queue->may_block)) {
         // It waits for room no longer than for its start.
+        nowhere_ = nowhere_ || none_;
         if (callbacks_here > 0 || !sees(FIELD_END(start_within_ns)))
             options.flags |= EXECQ_TASK_NO_WAIT;
         else if (options.start_within_ns == 0)

@@ -14,14 +14,16 @@ public:
     TaskOptions(const TaskOptions&) = delete;
     TaskOptions& operator=(const TaskOptions&) = delete;
 
-    const execq_task_options* get() const { return &given_.options; }
+    // Null where there are none.
+    const execq_task_options* get() const { return none_ ? nullptr : &given_.options; }
     execq_executor* executor() const { return executor_.get(); }
     void* env() const { return &job_.env; }
     // The group is given to the call instead, as its own argument.
     execq_group* group_apart();
     // One name cannot tell several tasks apart.
     void without_name() { given_.options.name = nullptr; }
-    // Nobody says where it would run, and NULL stands for what is not ours.
+    // It is not to be submitted: nobody says where it would run, and NULL stands for what is not ours; or it might wait for
+    // ever.
     bool nowhere() const { return nowhere_; }
     // To be called last: from here on the job is what it will be. in_order: its place in its queue is that of the call.
     void seal(bool in_order);
@@ -33,6 +35,7 @@ private:
     void read_scopes(World& world, unsigned bits);
     void read_times(World& world, unsigned bits);
     void break_something(unsigned choice);
+    void leave_out();
     bool sees(std::size_t end) const { return given_.options.struct_size >= end; }
 
     struct {
@@ -40,6 +43,7 @@ private:
         unsigned char later[16] = {};  // of a version to come
     } given_;
     Job& job_;
+    bool none_ = false;
     bool nowhere_ = false;
     Executors::Ref executor_;
     Queues::Ref queue_;

@@ -185,26 +185,36 @@ void check_figures(Exec& exec, execq_executor* executor)
         CHECK(stats.submitted == exec.accepted);
 }
 
-void end_executors(World& world)
+// Those of threads first: their tasks may be on their way to manual ones.
+void join_all(World& world)
 {
+    bool orphans = false;
     world.exec_models.each([&](Exec& exec) {
         const auto executor = exec.audit.borrow();
         if (executor)
             CHECK(execq_executor_close(executor.get(), world.cancels_at_end ? EXECQ_CANCEL : EXECQ_DRAIN) == EXECQ_OK);
+        orphans = orphans || exec.orphaned != 0;
     });
-    // Those of threads first: their tasks may be on their way to manual ones.
-    bool orphans = false;
     world.exec_models.each([&](Exec& exec) {
         const auto executor = exec.audit.borrow();
         if (executor && !exec.manual)
             join(exec, executor.get());
-        orphans = orphans || !executor;
     });
     for (unsigned lane = 0; lane < max_lanes; ++lane)
         Lanes::all().run_on(lane, join_manual, nullptr);
     empty(world.executors);
+    empty(world.queues);
     if (orphans)
         await("the threads of an executor that was given up end", [](World&, bool) { return worker_threads() == 0; });
+}
+
+void end_executors(World& world)
+{
+    std::size_t n = 0;
+    do {
+        n = world.exec_models.size();
+        join_all(world);
+    } while (n != world.exec_models.size());  // a body that was on its way may have made one
     world.exec_models.each([](Exec& exec) {
         const auto executor = exec.audit.borrow();
         if (!executor)
@@ -270,7 +280,7 @@ bool reg_over(const Reg& reg)
     case RegKind::to_cq:
         return reg.delivered + reg.drops == 1 || (reg.cq != nullptr && reg.cq->orphaned != 0);
     default:
-        return reg.drops == 1;
+        return reg.drops == 1 || !reg.has_drop;
     }
 }
 
