@@ -45,3 +45,8 @@ if(EXECQ_COVERAGE)
     add_compile_options($<$<COMPILE_LANGUAGE:CXX>:--coverage> $<$<COMPILE_LANGUAGE:CXX>:-fprofile-update=atomic>)
     add_link_options(--coverage)
 endif()
+
+# Counts of branches taken, for the fuzzer to steer by.
+if(EXECQ_BUILD_FUZZ)
+    add_compile_options(-fsanitize=fuzzer-no-link)
+endif()

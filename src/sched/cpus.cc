@@ -17,8 +17,9 @@ std::string read_file(const std::string& path)
     std::string text;
     if (std::FILE* file = std::fopen(path.c_str(), "re")) {
         std::array<char, 4096> buffer;
-        text.assign(buffer.data(), std::fread(buffer.data(), 1, buffer.size(), file));
-        std::fclose(file);
+        const std::size_t length = std::fread(buffer.data(), 1, buffer.size(), file);
+        std::fclose(file);  // before the text, which may find no memory
+        text.assign(buffer.data(), length);
     }
     return text;
 }

@@ -162,8 +162,6 @@ Executor::Executor(const ExecutorSpec& spec, std::unique_ptr<Engine> engine, std
       has_uv_table_(spec.uv_table != nullptr),
       uv_table_(spec.uv_table != nullptr ? *spec.uv_table : execq_uv_table{})
 {
-    if (spec.capacity != 0)
-        room_ = new Room(spec.capacity);
     if (spec.manual != nullptr) {
         manual_ = std::make_unique<Manual>(*this, *spec.manual);
         Worker* visited = workers_.add(
@@ -176,7 +174,9 @@ Executor::Executor(const ExecutorSpec& spec, std::unique_ptr<Engine> engine, std
     keeper_ = manual_ != nullptr ? &manual_->keeper() : &Timekeeper::get();
     if (spec.observers.all != nullptr)
         spec.observers.all->belong_to(name_, serial_);
-    observers_ = spec.observers;  // from here on nothing throws
+    if (spec.capacity != 0)
+        room_ = new Room(spec.capacity);  // nobody gives it back where something throws after it
+    observers_ = spec.observers;          // from here on nothing does
     const bool direct = room_ == nullptr && engine_ == nullptr && manual_ == nullptr && observers_.all == nullptr;
     direct_in_ = direct ? Process::generation() : nowhere;
     if (engine_ != nullptr)
