@@ -106,13 +106,7 @@ execq_status block_on(Node& node, Deadline deadline)
 {
     if (node.done() || (!deadline.only_look() && spinning_helps() && spin_until_done(node)))
         return EXECQ_OK;
-    std::uint32_t word = 0;
-    while (node.announce_waiter(word)) {
-        if (deadline.passed())
-            return EXECQ_ETIMEDOUT;
-        futex_wait(node.futex_word(), word, deadline);
-    }
-    return EXECQ_OK;
+    return node.await_done(deadline) ? EXECQ_OK : EXECQ_ETIMEDOUT;
 }
 
 execq_status block_on_any(Node* const* nodes, std::size_t n, Deadline deadline, std::size_t* index)
