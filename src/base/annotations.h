@@ -34,15 +34,18 @@ private:
     std::mutex mutex_;
 };
 
-class EXECQ_SCOPED_CAPABILITY MutexLock {
+template <class Lock>
+class EXECQ_SCOPED_CAPABILITY ScopedLock {
 public:
-    explicit MutexLock(Mutex& mutex) EXECQ_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
-    ~MutexLock() EXECQ_RELEASE() { mutex_.unlock(); }
-    MutexLock(const MutexLock&) = delete;
-    MutexLock& operator=(const MutexLock&) = delete;
+    explicit ScopedLock(Lock& lock) EXECQ_ACQUIRE(lock) : lock_(lock) { lock_.lock(); }
+    ~ScopedLock() EXECQ_RELEASE() { lock_.unlock(); }
+    ScopedLock(const ScopedLock&) = delete;
+    ScopedLock& operator=(const ScopedLock&) = delete;
 
 private:
-    Mutex& mutex_;
+    Lock& lock_;
 };
+
+using MutexLock = ScopedLock<Mutex>;
 
 }  // namespace execq::core

@@ -121,9 +121,10 @@ void Node::pass_cancel()
     const std::int32_t reason = cancel_reason();
     send_cancel_callback();
     for (Node* node = source(); node != nullptr; node = node->source()) {
-        if (cancel_unstarted(*node, reason))
-            return;
-        if (!node->request_cancel(reason))
+        const Canceled canceled = node->claim_or_ask(reason);
+        if (canceled == Canceled::claimed)
+            end_canceled(*node);
+        if (canceled != Canceled::asked)
             return;
         if ((node->state_.look() & State::hooked_flag) != 0)
             node->send_cancel_callback();

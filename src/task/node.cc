@@ -190,6 +190,15 @@ bool Node::try_claim_cancel(std::int32_t reason)
     return true;
 }
 
+Node::Canceled Node::claim_or_ask(std::int32_t reason)
+{
+    State::Word before = 0;
+    const Canceled canceled = state_.cancel(reason, before);
+    if (canceled == Canceled::claimed && State::extended(before))
+        leave_room();
+    return canceled;
+}
+
 void Node::call_extension_drop() { call_drop(extension().drop, task_env()); }
 
 bool Node::end_extended_run(std::int32_t code, void* value)

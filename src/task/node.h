@@ -40,6 +40,7 @@
 #include <new>
 
 #include "base/process.h"
+#include "base/ref_count.h"
 #include "execq/future.h"
 #include "execq/promise.h"
 #include "execq/task.h"
@@ -54,11 +55,11 @@
 #include "task/node_state.h"
 #include "task/observed.h"
 #include "task/registration.h"
+#include "task/room.h"
 #include "task/timer.h"
 
 namespace execq::core {
 
-class Room;
 class Turnstile;
 
 // A task as it is submitted. Everything is borrowed for the call that takes it.
@@ -218,6 +219,9 @@ public:
         node_pool::free(this);
     }
     [[nodiscard]] bool try_claim_cancel(std::int32_t reason);
+    // Claimed: the same. Asked: as request_cancel().
+    using Canceled = NodeState::Canceled;
+    [[nodiscard]] Canceled claim_or_ask(std::int32_t reason);
     [[nodiscard]] bool try_claim_promise()
     {
         State::Word before = 0;
@@ -374,7 +378,7 @@ private:
     // What a promise has besides; behind the Extension.
     struct PromisePart : Hook {  // Hook: the list of its place
         // Holders of the promise, counted apart from the node's references.
-        std::atomic<std::uint32_t> references{1};
+        RefCount references{1};
         std::uint32_t started_ms = 0;  // coarse clock, cut; the place's
         // The loop that the start function ran on, with one use, and as a guest until the last holder is gone; null where
         // there is none. Written before the first holder gets the promise.

@@ -109,13 +109,27 @@ public:
     {
         before = word_.load(std::memory_order::relaxed);
         while (phase_of(before) == Phase::pending) {
-            Word moved = with_phase(before, Phase::settling);
-            if ((before & cancel_flag) == 0)
-                moved |= cancel_flag | static_cast<Word>(reason) << reason_shift;
-            if (exchange_if(before, moved))
+            if (exchange_if(before, claimed_for_cancel(before, reason)))
                 return true;
         }
         return false;
+    }
+    // Claims what has not started, and asks what runs to stop: in one step, as between two a series may lie down, which
+    // would then run once more. Asked: for as many as ask; the first reason stays. Over: done, or about to be.
+    enum class Canceled { claimed, asked, over };
+    [[nodiscard]] Canceled cancel(std::int32_t reason, Word& before)
+    {
+        before = word_.load(std::memory_order::relaxed);
+        for (;;) {
+            const Phase phase = phase_of(before);
+            if (phase >= Phase::settling)
+                return Canceled::over;
+            if (phase == Phase::running && (before & cancel_flag) != 0)
+                return Canceled::asked;
+            const bool claims = phase == Phase::pending;
+            if (exchange_if(before, claims ? claimed_for_cancel(before, reason) : asked_to_stop(before, reason)))
+                return claims ? Canceled::claimed : Canceled::asked;
+        }
     }
     // The end of a sleep, which never runs.
     [[nodiscard]] bool try_claim_sleep()
@@ -126,14 +140,14 @@ public:
     [[nodiscard]] bool try_claim_promise(Word& before) { return move(Phase::running, Phase::settling, before); }
 
     // ---- on the way ----
-    // Asks to stop; the first reason stays. False: done, or about to be.
+    // Asks to stop; the first reason stays. False: done, or about to be. For who knows that it runs.
     bool request_cancel(std::int32_t reason)
     {
         Word word = word_.load(std::memory_order::relaxed);
         while (phase_of(word) < Phase::settling) {
             if ((word & cancel_flag) != 0)
                 return true;
-            if (exchange_if(word, word | cancel_flag | static_cast<Word>(reason) << reason_shift))
+            if (exchange_if(word, asked_to_stop(word, reason)))
                 return true;
         }
         return false;
@@ -228,6 +242,15 @@ public:
     }
 
 private:
+    static Word asked_to_stop(Word word, std::int32_t reason)
+    {
+        return word | cancel_flag | static_cast<Word>(reason) << reason_shift;
+    }
+    static Word claimed_for_cancel(Word word, std::int32_t reason)
+    {
+        const Word moved = with_phase(word, Phase::settling);
+        return (word & cancel_flag) == 0 ? asked_to_stop(moved, reason) : moved;
+    }
     bool exchange_if(Word& word, Word to)
     {
         return word_.compare_exchange_weak(word, to, std::memory_order::acq_rel, std::memory_order::relaxed);

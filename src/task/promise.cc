@@ -94,7 +94,7 @@ void Node::note_started() { promise().started_ms = coarse_now_ms(); }
 
 std::int64_t Node::age_ns() const { return std::int64_t{coarse_now_ms() - promise().started_ms} * 1'000'000; }
 
-void Node::retain_promise() { promise().references.fetch_add(1, std::memory_order_relaxed); }
+void Node::retain_promise() { promise().references.add(); }
 
 // Leaves the place once the node is settled, whose callbacks may give up the last reference of everybody else, or end their
 // thread.
@@ -124,7 +124,7 @@ void Node::release_promise()
 {
     if (inherited())
         return;
-    if (promise().references.fetch_sub(1, std::memory_order_acq_rel) != 1)
+    if (!promise().references.drop())
         return;
     struct Last {
         Node& node;
