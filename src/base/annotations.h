@@ -21,8 +21,8 @@
 namespace execq::core {
 
 // Lock order, outermost first: Port::mutex_, Executor::mutex_, Executor::guests_ (of the workers' biased locks), the
-// node pool's depot. LoopPlace::place_mutex_ is the innermost. The wait lot's buckets, the id pool's, the configuration's,
-// the list of attached ports', the timekeeper's, that of who makes a loop, that of who adds a provider
+// node pool's depot, its chains. LoopPlace::place_mutex_ is the innermost. The wait lot's buckets, the id pool's, the
+// configuration's, the list of attached ports', the timekeeper's, that of who makes a loop, that of who adds a provider
 // and those of sched/interrupt are alone, but that a trace may be started, and events written, under any of them: the locks of
 // base/trace_file.h are the innermost. No callback of the user runs under any of them.
 class EXECQ_CAPABILITY("mutex") Mutex {

@@ -46,8 +46,8 @@ public:
             std::uint32_t stage = stage_.load(std::memory_order::acquire);
             if (stage == over)
                 return;
-            if (stage == runs && !stage_.compare_exchange_strong(stage, awaited, std::memory_order::acq_rel,
-                                                                 std::memory_order::acquire))
+            if (stage == runs &&
+                !stage_.compare_exchange_strong(stage, awaited, std::memory_order::acq_rel, std::memory_order::acquire))
                 continue;
             sleep(&stage_, awaited);
         }

@@ -168,10 +168,7 @@ CancelCall* watch_cancel(Node& node, execq_cancel_fn fn, void* env, execq_drop_f
     return call;
 }
 
-void enter_watch(CancelCall& call)
-{
-    bucket_of(call).add(call);
-}
+void enter_watch(CancelCall& call) { bucket_of(call).add(call); }
 
 void end_watch(CancelCall& call)
 {

@@ -90,9 +90,8 @@ public:
                     return record_in(seen);
                 break;
             case running:
-                if ((seen & waited) != 0 ||
-                    slot_.compare_exchange_weak(seen, seen | waited, std::memory_order::acq_rel,
-                                                std::memory_order::acquire)) {
+                if ((seen & waited) != 0 || slot_.compare_exchange_weak(seen, seen | waited, std::memory_order::acq_rel,
+                                                                        std::memory_order::acquire)) {
                     sleep(&slot_, static_cast<std::uint32_t>(seen | waited));
                     seen = slot_.load(std::memory_order::acquire);
                 }

@@ -173,10 +173,7 @@ void Node::report_failure() { report_unobserved(name(), *materialize()); }
 
 const char* Node::name() const { return extended() ? extension().name : ""; }
 
-std::int32_t Node::cancel_reason() const
-{
-    return State::reason_in(state_.look());
-}
+std::int32_t Node::cancel_reason() const { return State::reason_in(state_.look()); }
 
 // ---- transitions ----
 

@@ -140,10 +140,7 @@ public:
     bool inherited() const { return Process::forked() && made_before_fork(); }
     bool cancel_requested() const { return (state_.look() & State::cancel_flag) != 0; }
     std::int32_t cancel_reason() const;
-    std::uint16_t executor_id() const
-    {
-        return static_cast<std::uint16_t>(state_.glance() >> State::executor_shift);
-    }
+    std::uint16_t executor_id() const { return static_cast<std::uint16_t>(state_.glance() >> State::executor_shift); }
     const char* name() const;  // "" if none; lives as long as the node
     bool extended() const { return State::extended(state_.glance()); }
     bool named() const { return extended() && name()[0] != '\0'; }

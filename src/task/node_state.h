@@ -229,10 +229,7 @@ public:
 
     // ---- afterwards ----
     // True for one caller. acq_rel: it may be another one than who was told of the end.
-    [[nodiscard]] bool try_take()
-    {
-        return (word_.fetch_or(taken_flag, std::memory_order::acq_rel) & taken_flag) == 0;
-    }
+    [[nodiscard]] bool try_take() { return (word_.fetch_or(taken_flag, std::memory_order::acq_rel) & taken_flag) == 0; }
     // Of a failure. Asked again and again, it is written once. relaxed: read by who frees the node, behind the last release.
     void observe()
     {

@@ -76,7 +76,8 @@ int main()
         "mutant: a record is pushed without a look at the word");
     run.caught<Registering<MiniNode<Shipped, SlotOf<WeakCas<memory_order::relaxed>>>, 1, true, false>>(
         "mutant: the room is filled relaxed");
-    run.caught<Registering<MiniNode<Shipped, SlotOf<WeakExchange>>, 2, true, false>>("mutant: the slot is closed relaxed");
+    run.caught<Registering<MiniNode<Shipped, SlotOf<WeakExchange>>, 2, true, false>>(
+        "mutant: the slot is closed relaxed");
     run.caught<Registering<MiniNode<Shipped, SlotOf<WeakCas<memory_order::acquire>>>, 2, false, false>>(
         "mutant: a record is pushed without a release");
     run.caught<Registering<MiniNode<Shipped, SlotOf<WeakCas<memory_order::release>>>, 1, false, false, true>>(

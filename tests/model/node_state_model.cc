@@ -275,7 +275,8 @@ int main()
     run.caught<Waiting<StateOf<WeakCasOf<0, memory_order::acquire>>>>("mutant: settle() does not release");
     run.caught<Waiting<BasicNodeState<TornOr>>>("mutant: a waiter's flag is a load and a store");
     run.caught<Resting<StateOf<WeakCasOf<0, memory_order::acquire>>>>("mutant: a series rests without a release");
-    run.caught<Resting<StateOf<WeakCasOf<1, memory_order::release>>>>("mutant: a cancellation claims without an acquire");
+    run.caught<Resting<StateOf<WeakCasOf<1, memory_order::release>>>>(
+        "mutant: a cancellation claims without an acquire");
     run.caught<Resting<ClaimThenAsk>>("mutant: a cancellation claims, then asks, in two steps");
     run.caught<Taking<BasicNodeState<TornOr>>>("mutant: a value is taken by a load and a store");
     run.caught<Observing<BasicNodeState<TornOr>>>("mutant: a failure is observed by a load and a store");
