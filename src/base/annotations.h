@@ -21,8 +21,8 @@
 namespace execq::core {
 
 // Lock order, outermost first: Port::mutex_, Executor::mutex_, Executor::guests_ (of the workers' biased locks), the
-// node pool's depot. LoopPlace::place_mutex_ is the innermost. The wait lot's buckets, the id pool's, the configuration's,
-// the list of attached ports', the timekeeper's, that of who makes a loop, that of who adds a provider
+// node pool's depot, its chains. LoopPlace::place_mutex_ is the innermost. The wait lot's buckets, the id pool's, the
+// configuration's, the list of attached ports', the timekeeper's, that of who makes a loop, that of who adds a provider
 // and those of sched/interrupt are alone, but that a trace may be started, and events written, under any of them: the locks of
 // base/trace_file.h are the innermost. No callback of the user runs under any of them.
 class EXECQ_CAPABILITY("mutex") Mutex {
@@ -34,15 +34,18 @@ private:
     std::mutex mutex_;
 };
 
-class EXECQ_SCOPED_CAPABILITY MutexLock {
+template <class Lock>
+class EXECQ_SCOPED_CAPABILITY ScopedLock {
 public:
-    explicit MutexLock(Mutex& mutex) EXECQ_ACQUIRE(mutex) : mutex_(mutex) { mutex_.lock(); }
-    ~MutexLock() EXECQ_RELEASE() { mutex_.unlock(); }
-    MutexLock(const MutexLock&) = delete;
-    MutexLock& operator=(const MutexLock&) = delete;
+    explicit ScopedLock(Lock& lock) EXECQ_ACQUIRE(lock) : lock_(lock) { lock_.lock(); }
+    ~ScopedLock() EXECQ_RELEASE() { lock_.unlock(); }
+    ScopedLock(const ScopedLock&) = delete;
+    ScopedLock& operator=(const ScopedLock&) = delete;
 
 private:
-    Mutex& mutex_;
+    Lock& lock_;
 };
+
+using MutexLock = ScopedLock<Mutex>;
 
 }  // namespace execq::core

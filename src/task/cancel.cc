@@ -22,12 +22,16 @@ void end_canceled(Node& node)
 
 execq_status cancel(Node& node, std::int32_t reason)
 {
-    if (cancel_unstarted(node, reason))
+    switch (node.claim_or_ask(reason)) {
+    case Node::Canceled::claimed:
+        end_canceled(node);
         return EXECQ_OK;
-    if (!node.request_cancel(reason))
+    case Node::Canceled::asked:
+        node.tell_cancel();
+        return EXECQ_EBUSY;
+    default:
         return EXECQ_EALREADY;
-    node.tell_cancel();
-    return EXECQ_EBUSY;
+    }
 }
 
 }  // namespace execq::core

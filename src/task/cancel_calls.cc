@@ -4,11 +4,12 @@
 #include <atomic>
 #include <new>
 
-#include "base/annotations.h"
 #include "base/futex.h"
 #include "base/immortal.h"
 #include "base/links.h"
+#include "base/ref_count.h"
 #include "base/thread_waits.h"
+#include "task/call_lot.h"
 #include "task/callbacks.h"
 #include "task/node.h"
 #include "task/this_thread.h"
@@ -17,30 +18,32 @@ namespace execq::core {
 
 // A callback, from its registration to the end of its body, or until it is taken back.
 struct CancelCall : Hook {
-    enum Stage : std::uint32_t { waits, runs, awaited, over };
-
     CancelCall(const CalledBody& owner, execq_cancel_fn given, void* given_env, execq_cancel_token number)
         : body(owner), fn(given), env(given_env), token(number)
     {}
+
+    // For the lot.
+    bool waits() const { return stage.waits(); }
+    void taken()
+    {
+        stage.begin();
+        if (drop != nullptr)
+            references.add();
+    }
 
     const CalledBody body;
     const execq_cancel_fn fn;
     void* const env;
     const execq_cancel_token token;
     CancelCall* older = nullptr;  // of the same thread, which alone looks
-    // Leaves `waits` together with the lot, under its mutex. Awaited: the body's thread sleeps until it is over.
-    std::atomic<std::uint32_t> stage{waits};
-    // Of a watch: its maker's, and that of who calls it. 0: the call is its thread's.
-    std::atomic<std::uint32_t> references{0};
-    execq_drop_fn drop = nullptr;  // a watch's
+    BasicCallStage<> stage;
+    RefCount references{1};        // of a watch: its maker's, and that of who calls it
+    execq_drop_fn drop = nullptr;  // a watch's; null: the call is its thread's
 };
 
 namespace {
 
-struct alignas(64) Bucket {
-    Mutex mutex;
-    HookList<CancelCall> calls EXECQ_GUARDED_BY(mutex);
-};
+struct alignas(64) Bucket : BasicCallBucket<CancelCall> {};
 
 std::array<Bucket, 64>& lot()
 {
@@ -62,7 +65,7 @@ Bucket& bucket_of(const CancelCall& call)
 
 void release_watch(CancelCall& call)
 {
-    if (call.references.fetch_sub(1, std::memory_order_acq_rel) != 1)
+    if (!call.references.drop())
         return;
     call.drop(call.env);
     delete &call;
@@ -77,8 +80,7 @@ void run(CancelCall& call)
         ~End()
         {
             const bool watches = call.drop != nullptr;
-            if (call.stage.exchange(CancelCall::over, std::memory_order_acq_rel) == CancelCall::awaited)
-                futex_wake_all(&call.stage);
+            call.stage.end();
             if (watches)
                 release_watch(call);
         }
@@ -88,49 +90,14 @@ void run(CancelCall& call)
     call_cancel(call.fn, call.body.node != nullptr ? call.body.node->context() : nullptr, call.env);
 }
 
-// The oldest that matches; null: none.
-template <class Matches>
-CancelCall* take(Bucket& bucket, const Matches& matches)
-{
-    CancelCall* found = nullptr;
-    const MutexLock lock(bucket.mutex);
-    bucket.calls.for_each([&](CancelCall& call) {
-        if (found == nullptr && matches(call))
-            found = &call;
-    });
-    if (found != nullptr) {
-        bucket.calls.remove(*found);
-        found->stage.store(CancelCall::runs, std::memory_order_relaxed);
-        if (found->drop != nullptr)
-            found->references.fetch_add(1, std::memory_order_relaxed);
-    }
-    return found;
-}
-
-// False: it was called, or is being called.
-bool take_back(CancelCall& call)
-{
-    Bucket& bucket = bucket_of(call);
-    const MutexLock lock(bucket.mutex);
-    if (call.stage.load(std::memory_order_relaxed) != CancelCall::waits)
-        return false;
-    bucket.calls.remove(call);
-    return true;
-}
+bool take_back(CancelCall& call) { return bucket_of(call).take_back(call); }
 
 void await_end(CancelCall& call)
 {
-    for (;;) {
-        std::uint32_t stage = call.stage.load(std::memory_order_acquire);
-        if (stage == CancelCall::over)
-            return;
-        if (stage == CancelCall::runs &&
-            !call.stage.compare_exchange_strong(stage, CancelCall::awaited, std::memory_order_acq_rel,
-                                                std::memory_order_acquire))
-            continue;
+    call.stage.await_end([](const void* word, std::uint32_t expected) {
         const ThreadWaits::Scope waits;
-        futex_wait(&call.stage, CancelCall::awaited, Deadline::after(-1));
-    }
+        futex_wait(word, expected, Deadline::after(-1));
+    });
 }
 
 }  // namespace
@@ -152,16 +119,14 @@ execq_status add_call(const CalledBody& body, execq_cancel_fn fn, void* env, exe
         *token = call->token;  // before anybody can call it
     call->older = this_thread.calls;
     this_thread.calls = call;
-    Bucket& bucket = bucket_of(*call);
-    const MutexLock lock(bucket.mutex);
-    bucket.calls.push_back(*call);
+    bucket_of(*call).add(*call);
     return EXECQ_OK;
 }
 
 void call_newest()
 {
     CancelCall* own = this_thread.calls;
-    if (CancelCall* call = take(bucket_of(*own), [own](const CancelCall& one) { return &one == own; }))
+    if (CancelCall* call = bucket_of(*own).take([own](const CancelCall& one) { return &one == own; }))
         run(*call);
 }
 
@@ -198,19 +163,12 @@ void end_calls(const void* scope)
 CancelCall* watch_cancel(Node& node, execq_cancel_fn fn, void* env, execq_drop_fn drop)
 {
     auto* call = new (std::nothrow) CancelCall({nullptr, &node, nullptr}, fn, env, next_cancel_token());
-    if (call != nullptr) {
-        call->references.store(1, std::memory_order_relaxed);
+    if (call != nullptr)
         call->drop = drop;
-    }
     return call;
 }
 
-void enter_watch(CancelCall& call)
-{
-    Bucket& bucket = bucket_of(call);
-    const MutexLock lock(bucket.mutex);
-    bucket.calls.push_back(call);
-}
+void enter_watch(CancelCall& call) { bucket_of(call).add(call); }
 
 void end_watch(CancelCall& call)
 {
@@ -223,7 +181,7 @@ bool has_calls() { return this_thread.calls != nullptr; }
 void tell_calls(Node& node)
 {
     Bucket& bucket = bucket_of(&node);
-    while (CancelCall* call = take(bucket, [&node](const CancelCall& one) { return one.body.node == &node; }))
+    while (CancelCall* call = bucket.take([&node](const CancelCall& one) { return one.body.node == &node; }))
         run(*call);
 }
 
@@ -231,7 +189,7 @@ void tell_calls_of(const void* executor)
 {
     for (Bucket& bucket : lot()) {
         while (CancelCall* call =
-                   take(bucket, [executor](const CancelCall& one) { return one.body.executor == executor; }))
+                   bucket.take([executor](const CancelCall& one) { return one.body.executor == executor; }))
             run(*call);
     }
 }

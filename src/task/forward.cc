@@ -65,7 +65,7 @@ execq_status Node::forward_to(Node& promise)
 // waited for, which spares who builds a chain link by link the walk.
 bool Node::waits_for(const Node& other) const
 {
-    if ((other.state_.load(std::memory_order_acquire) & registered_flag) == 0)
+    if ((other.state_.look() & State::registered_flag) == 0)
         return false;
     for (const Node* node = this; node != nullptr; node = node->source()) {
         if (node == &other)
@@ -99,13 +99,7 @@ bool Node::announce_source()
         !extension().source.compare_exchange_strong(entering, entering & source_mask, std::memory_order_acq_rel,
                                                     std::memory_order_relaxed))
         return false;
-    std::uint64_t word = state_.load(std::memory_order_relaxed);
-    do {
-        if (phase_of(word) != Phase::running)
-            return false;
-    } while (
-        !state_.compare_exchange_weak(word, word | hooked_flag, std::memory_order_acq_rel, std::memory_order_relaxed));
-    return true;
+    return state_.try_hook();
 }
 
 void Node::source_done(execq_future* source, void* promise)
@@ -127,11 +121,12 @@ void Node::pass_cancel()
     const std::int32_t reason = cancel_reason();
     send_cancel_callback();
     for (Node* node = source(); node != nullptr; node = node->source()) {
-        if (cancel_unstarted(*node, reason))
+        const Canceled canceled = node->claim_or_ask(reason);
+        if (canceled == Canceled::claimed)
+            end_canceled(*node);
+        if (canceled != Canceled::asked)
             return;
-        if (!node->request_cancel(reason))
-            return;
-        if ((node->state_.load(std::memory_order_acquire) & hooked_flag) != 0)
+        if ((node->state_.look() & State::hooked_flag) != 0)
             node->send_cancel_callback();
         else
             tell_calls(*node);

@@ -38,14 +38,14 @@ private:
 
 // ---- making and freeing ----
 
-Node* Node::make_extended(std::uint64_t word, const TaskSpec& spec)
+Node* Node::make_extended(State::Word word, const TaskSpec& spec)
 {
     return make_behind(word, spec, reinterpret_cast<std::uintptr_t>(spec.fn), 0);
 }
 
 // One allocation: the node, its Extension, what a promise has besides, its timer, its memberships, its observation, the copy
 // of env, the name.
-Node* Node::make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t body, std::size_t part_size)
+Node* Node::make_behind(State::Word word, const TaskSpec& spec, std::uintptr_t body, std::size_t part_size)
 {
     const bool timed = spec.times.any();
     const std::size_t timer_at = rounded(cache_line + sizeof(Extension) + part_size, alignof(TaskTimer));
@@ -70,9 +70,9 @@ Node* Node::make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t
     if (spec.name != nullptr)
         extension->name = static_cast<char*>(std::memcpy(memory + env_at + env_size, spec.name, name_size));
     if (timed)
-        word += timed_flag + one_reference;
-    word += (spec.scopes.count() + (spec.observers != nullptr ? 1 : 0)) * one_reference;
-    Node* node = new (memory) Node(word | extended_flag, body, env);
+        word += State::timed_flag + State::one_reference;
+    word += (spec.scopes.count() + (spec.observers != nullptr ? 1 : 0)) * State::one_reference;
+    Node* node = new (memory) Node(word | State::extended_flag, body, env);
     if (timed)
         extension->timer = new (memory + timer_at) TaskTimer(*node, spec.times);
     char* at = memory + members_at;
@@ -105,7 +105,7 @@ Node::PromisePart& Node::promise() const
 
 Node* Node::make_sleep(const ContextRef& context)
 {
-    const std::uint64_t word = first_word(1, 0) | timed_flag;
+    const State::Word word = first_word(1, 0) | State::timed_flag;
     if (context.get() == nullptr)
         return make_plain(word, nullptr, nullptr);
     TaskSpec spec;
@@ -130,7 +130,7 @@ void Node::discard()
         leave_room();
     if (Observation* observed = observation())
         observed->note_refused();
-    free_memory(state_.load(std::memory_order_relaxed));
+    free_memory(state_.glance());
 }
 
 // By who has the node to itself, or has won the step from pending.
@@ -145,26 +145,26 @@ void Node::destroy_chain()
 {
     Node* node = this;
     do {
-        const std::uint64_t word = node->state_.load(std::memory_order_relaxed);
+        const State::Word word = node->state_.glance();
         Node* source = nullptr;
-        if ((word & extended_flag) != 0)
+        if (State::extended(word))
             source = reinterpret_cast<Node*>(node->extension().source.load(std::memory_order_relaxed) & source_mask);
         node->drop_outcome(word);
         node->free_memory(word);
-        node = source != nullptr && source->drop_reference() ? source : nullptr;
+        node = source != nullptr && source->state_.drop_reference() ? source : nullptr;
     } while (node != nullptr);
 }
 
-void Node::drop_outcome(std::uint64_t word)
+void Node::drop_outcome(State::Word word)
 {
-    const Phase phase = phase_of(word);
+    const Phase phase = State::phase_of(word);
     if (phase == Phase::failed) {
-        if ((word & taken_flag) == 0)
+        if ((word & State::taken_flag) == 0)
             report_failure();
         const std::uintptr_t outcome = outcome_.load(std::memory_order_relaxed);
         if ((outcome & 1) == 0)
             reinterpret_cast<Error*>(outcome)->release();
-    } else if (phase == Phase::ok && (word & extended_flag) != 0 && (word & taken_flag) == 0 && lender() == nullptr) {
+    } else if (phase == Phase::ok && State::extended(word) && (word & State::taken_flag) == 0 && lender() == nullptr) {
         call_drop(extension().drop_result, reinterpret_cast<void*>(outcome_.load(std::memory_order_relaxed)));
     }
 }
@@ -173,51 +173,27 @@ void Node::report_failure() { report_unobserved(name(), *materialize()); }
 
 const char* Node::name() const { return extended() ? extension().name : ""; }
 
-std::int32_t Node::cancel_reason() const
-{
-    return static_cast<std::int32_t>(state_.load(std::memory_order_acquire) >> reason_shift & 0x7);
-}
+std::int32_t Node::cancel_reason() const { return State::reason_in(state_.look()); }
 
 // ---- transitions ----
 
 bool Node::try_claim_cancel(std::int32_t reason)
 {
-    std::uint64_t word = state_.load(std::memory_order_relaxed);
-    while (phase_of(word) == Phase::pending) {
-        std::uint64_t moved = with_phase(word, Phase::settling);
-        if ((word & cancel_flag) == 0)
-            moved |= cancel_flag | static_cast<std::uint64_t>(reason) << reason_shift;
-        if (state_.compare_exchange_weak(word, moved, std::memory_order_acq_rel, std::memory_order_relaxed)) {
-            if ((word & extended_flag) != 0)
-                leave_room();
-            return true;
-        }
-    }
-    return false;
+    State::Word before = 0;
+    if (!state_.try_claim_cancel(reason, before))
+        return false;
+    if (State::extended(before))
+        leave_room();
+    return true;
 }
 
-bool Node::request_cancel(std::int32_t reason)
+Node::Canceled Node::claim_or_ask(std::int32_t reason)
 {
-    std::uint64_t word = state_.load(std::memory_order_relaxed);
-    while (phase_of(word) < Phase::settling) {
-        if ((word & cancel_flag) != 0)
-            return true;
-        const std::uint64_t asked = word | cancel_flag | static_cast<std::uint64_t>(reason) << reason_shift;
-        if (state_.compare_exchange_weak(word, asked, std::memory_order_acq_rel, std::memory_order_relaxed))
-            return true;
-    }
-    return false;
-}
-
-bool Node::try_rest()
-{
-    std::uint64_t word = state_.load(std::memory_order_relaxed);
-    while ((word & cancel_flag) == 0) {
-        const std::uint64_t rested = with_phase(word, Phase::pending);
-        if (state_.compare_exchange_weak(word, rested, std::memory_order_acq_rel, std::memory_order_relaxed))
-            return true;
-    }
-    return false;
+    State::Word before = 0;
+    const Canceled canceled = state_.cancel(reason, before);
+    if (canceled == Canceled::claimed && State::extended(before))
+        leave_room();
+    return canceled;
 }
 
 void Node::call_extension_drop() { call_drop(extension().drop, task_env()); }
@@ -232,37 +208,33 @@ bool Node::end_extended_run(std::int32_t code, void* value)
     return goes_on;
 }
 
-void Node::settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome, Reference reference)
+void Node::settle_shared(State::Word word, Phase phase, std::uintptr_t outcome, Reference reference)
 {
     const ErrnoKeeper keeper;
-    if ((word & timed_flag) != 0) [[unlikely]]
+    if ((word & State::timed_flag) != 0) [[unlikely]]
         withdraw_timer();
     // They keep the node until we are through.
     Membership* memberships = nullptr;
     Observation* observed = nullptr;
-    if ((word & extended_flag) != 0) [[unlikely]] {
+    if (State::extended(word)) [[unlikely]] {
         memberships = extension().memberships;
         observed = extension().observation;
         if (observed != nullptr)
             tell_ended(*observed, phase, outcome);
     }
-    outcome_.store(outcome, std::memory_order_relaxed);  // published by the release below
-    std::uint64_t settled = 0;
-    do {
-        settled = with_phase(word, phase);
-        if (reference == Reference::give && (word & registered_flag) == 0)
-            settled -= one_reference;
-    } while (!state_.compare_exchange_weak(word, settled, std::memory_order_acq_rel, std::memory_order_acquire));
+    outcome_.store(outcome, std::memory_order_relaxed);  // published by the step
+    const void* const address = state_.address();
+    const auto [before, last] = state_.settle(word, phase, reference);
     // Without a reference left to us the node may be gone: from here on only its address is used.
-    if ((word & waiter_flag) != 0)
-        futex_wake_all(futex_word());
-    if ((word & lot_flag) != 0)
+    if ((before & State::waiter_flag) != 0)
+        futex_wake_all(address);
+    if ((before & State::lot_flag) != 0)
         tell_lot(this);
-    if ((word & registered_flag) != 0) {
-        hand_over(completions_.exchange(closed, std::memory_order_acq_rel));
-        if (reference == Reference::give && (word & preset_flag) == 0)
+    if ((before & State::registered_flag) != 0) {
+        hand_over(completions_.close());
+        if (reference == Reference::give && (before & State::preset_flag) == 0)
             release();
-    } else if (reference == Reference::give && settled >> reference_shift == 0) {
+    } else if (last) {
         destroy();
     }
     if (memberships != nullptr) [[unlikely]]
@@ -313,12 +285,12 @@ bool Node::due() const
 
 execq_status Node::look_closely(void** value) const
 {
-    const std::uint64_t word = state_.load(std::memory_order_acquire);
-    switch (phase_of(word)) {
+    const State::Word word = state_.look();
+    switch (State::phase_of(word)) {
     case Phase::ok:
         if (const Node* owner = lender())
             return owner->look(value);
-        if ((word & taken_flag) != 0)
+        if ((word & State::taken_flag) != 0)
             return EXECQ_EALREADY;
         if (value != nullptr)
             *value = reinterpret_cast<void*>(outcome_.load(std::memory_order_relaxed));
@@ -340,21 +312,13 @@ execq_status Node::result(void** value)
     return status;
 }
 
-// Asked for the failure again and again, it is written to once.
-void Node::observe()
-{
-    const std::uint64_t word = state_.load(std::memory_order_acquire);
-    if (phase_of(word) == Phase::failed && (word & taken_flag) == 0)
-        state_.fetch_or(taken_flag, std::memory_order_relaxed);  // read by who frees the node, behind the last release
-}
-
 execq_status Node::take(void** value)
 {
     const execq_status status = result(nullptr);
     if (status != EXECQ_OK)
         return status;
     Node& owner = value_owner();
-    if ((owner.state_.fetch_or(taken_flag, std::memory_order_acq_rel) & taken_flag) != 0)
+    if (!owner.state_.try_take())
         return EXECQ_EALREADY;
     *value = reinterpret_cast<void*>(owner.outcome_.load(std::memory_order_relaxed));
     return EXECQ_OK;
@@ -382,30 +346,6 @@ Error* Node::materialize()
         return error;
     error->release();  // another thread was faster
     return reinterpret_cast<Error*>(outcome);
-}
-
-// ---- waiting ----
-
-bool Node::set_flag(std::uint64_t flag, std::uint64_t& word)
-{
-    word = state_.load(std::memory_order_acquire);
-    if (!is_done(phase_of(word)) && (word & flag) == 0)
-        word = state_.fetch_or(flag, std::memory_order_acq_rel) | flag;
-    return !is_done(phase_of(word));
-}
-
-bool Node::announce_waiter(std::uint32_t& word)
-{
-    std::uint64_t whole = 0;
-    const bool pending = set_flag(waiter_flag, whole);
-    word = static_cast<std::uint32_t>(whole);
-    return pending;
-}
-
-bool Node::announce_lot_waiter()
-{
-    std::uint64_t whole = 0;
-    return set_flag(lot_flag, whole);
 }
 
 }  // namespace execq::core

@@ -23,10 +23,12 @@
 // that waiters can sleep on the lower half and are not disturbed by references. Who holds the only reference is alone
 // with the node: a task that nobody has a handle of needs no read-modify-write from its submission to its end.
 //
+// The state word and its steps are in task/node_state.h.
+//
 // The room for one registration is the base Registration; its link is the task's env until the body ended.
-// completions_ holds the registrations (see registration.h): empty, busy (somebody fills the inside one), the inside
-// one, a chain of heap ones, or closed. Who registers first sets a flag in the state word. settle() swaps in closed if
-// it finds that flag; who registers and finds the node done, or closed, delivers by itself.
+// completions_ holds the registrations (task/completion_slot.h). Who registers first sets a flag in the state word.
+// settle() closes the slot if it finds that flag; who registers and finds the node done, or the slot closed, delivers by
+// himself.
 #pragma once
 
 #include <array>
@@ -38,22 +40,26 @@
 #include <new>
 
 #include "base/process.h"
+#include "base/ref_count.h"
 #include "execq/future.h"
 #include "execq/promise.h"
 #include "execq/task.h"
 #include "execq/types.h"
 #include "task/cancel_calls.h"
+#include "task/cancel_slot.h"
+#include "task/completion_slot.h"
 #include "task/context.h"
 #include "task/error.h"
 #include "task/membership.h"
 #include "task/node_pool.h"
+#include "task/node_state.h"
 #include "task/observed.h"
 #include "task/registration.h"
+#include "task/room.h"
 #include "task/timer.h"
 
 namespace execq::core {
 
-class Room;
 class Turnstile;
 
 // A task as it is submitted. Everything is borrowed for the call that takes it.
@@ -86,15 +92,10 @@ struct TaskSpec {
     }
 };
 
-enum class Phase : std::uint64_t { pending = 0, running = 1, settling = 2, ok = 3, failed = 4, canceled = 5 };
-
 // The link that belongs to the executor's queues, which may still hold a canceled node while it is being delivered.
 struct TaskLink {
     std::atomic<TaskLink*> next{nullptr};
 };
-
-// Whether a step takes over the caller's reference.
-enum class Reference { keep, give };
 
 class Node : public TaskLink, public Registration {  // the order is relied on: see Registration
 public:
@@ -103,7 +104,7 @@ public:
     // Null where memory is out.
     static Node* make_task(const TaskSpec& spec, std::uint32_t future_references, std::uint16_t executor_id = 0)
     {
-        const std::uint64_t word = first_word(future_references, executor_id);
+        const State::Word word = first_word(future_references, executor_id);
         return spec.plain() ? make_plain(word, spec.fn, spec.env) : make_extended(word, spec);
     }
     // The same for a task with nothing but a body and its env.
@@ -125,26 +126,23 @@ public:
     static Node* make_sleep(const ContextRef& context = {});
 
     // ---- references (any thread) ----
-    void retain() { state_.fetch_add(one_reference, std::memory_order_relaxed); }
+    void retain() { state_.retain(); }
     void release()
     {
-        if (drop_reference())
+        if (state_.drop_reference())
             destroy();
     }
 
     // ---- looking (any thread) ----
-    Phase phase() const { return phase_of(state_.load(std::memory_order_acquire)); }
+    Phase phase() const { return State::phase_of(state_.look()); }
     bool done() const { return is_done(phase()); }
     // Another process's: it may only be looked at, once it is done.
     bool inherited() const { return Process::forked() && made_before_fork(); }
-    bool cancel_requested() const { return (state_.load(std::memory_order_acquire) & cancel_flag) != 0; }
+    bool cancel_requested() const { return (state_.look() & State::cancel_flag) != 0; }
     std::int32_t cancel_reason() const;
-    std::uint16_t executor_id() const
-    {
-        return static_cast<std::uint16_t>(state_.load(std::memory_order_relaxed) >> executor_shift);
-    }
+    std::uint16_t executor_id() const { return static_cast<std::uint16_t>(state_.glance() >> State::executor_shift); }
     const char* name() const;  // "" if none; lives as long as the node
-    bool extended() const { return (state_.load(std::memory_order_relaxed) & extended_flag) != 0; }
+    bool extended() const { return State::extended(state_.glance()); }
     bool named() const { return extended() && name()[0] != '\0'; }
     // Active in its body and its callbacks; null: the empty one.
     Context* context() const { return extended() ? extension().context.get() : nullptr; }
@@ -156,9 +154,9 @@ public:
     // Any thread with a reference. False: it must not be started in a wait yet.
     bool due() const;
     // The timekeeper's, once it has claimed the node: its timer is over, nobody is to withdraw it.
-    void forget_timer() { state_.fetch_and(~timed_flag, std::memory_order_relaxed); }  // read by the claimer only
+    void forget_timer() { state_.forget_timer(); }
     // The end of a sleep, which never runs. True for one caller, who settles it.
-    [[nodiscard]] bool try_claim_sleep() { return move(Phase::pending, Phase::settling); }
+    [[nodiscard]] bool try_claim_sleep() { return state_.try_claim_sleep(); }
 
     // ---- scopes (task/membership.h) ----
     Membership* memberships() const { return extended() ? extension().memberships : nullptr; }
@@ -171,10 +169,10 @@ public:
     std::int32_t priority() const { return extended() ? extension().priority : EXECQ_PRIORITY_NORMAL; }
 
     // Has a completion that was registered before the task was published: it takes the reference of the one who settles.
-    bool preset() const { return (state_.load(std::memory_order_relaxed) & preset_flag) != 0; }
+    bool preset() const { return (state_.glance() & State::preset_flag) != 0; }
 
     // Somebody has registered a completion, or is at it.
-    bool registered() const { return (state_.load(std::memory_order_relaxed) & registered_flag) != 0; }
+    bool registered() const { return (state_.glance() & State::registered_flag) != 0; }
 
     // ---- before the task is published (its maker only) ----
     // Registers a completion with a port, for which the caller has counted a use: in the room inside, or in a record,
@@ -182,35 +180,34 @@ public:
     // It will own the reference of the one who settles.
     void preset_inside(const Completion& completion)
     {
-        // No read-modify-write is needed while nobody else knows the node.
         Registration::done = completion.done;
         Registration::env = completion.env;
-        completions_.store(reinterpret_cast<std::uintptr_t>(completion.port), std::memory_order_relaxed);
-        state_.store(state_.load(std::memory_order_relaxed) | registered_flag | preset_flag, std::memory_order_relaxed);
+        completions_.preset_inside(*completion.port);
+        state_.preset();
     }
     HeapRegistration* preset_record(const Completion& completion);
     // Undoes make_task: frees the node, gives its place back, calls nothing.
     void discard();
 
     // ---- transitions ----
-    [[nodiscard]] bool try_start() { return move(Phase::pending, Phase::running); }
-    // The same for the executor, once it has taken the task from its queue. Alone: nobody has a handle, nobody is to be
-    // told, and nothing is to be dropped, now or later; the state is left as it is.
-    enum class Start { lost, won, alone };
+    [[nodiscard]] bool try_start()
+    {
+        State::Word before = 0;
+        if (!state_.try_start(before))
+            return false;
+        if (State::extended(before)) [[unlikely]]
+            leave_room();
+        return true;
+    }
+    // The same for the executor, once it has taken the task from its queue.
+    using Start = NodeState::Start;
     [[nodiscard]] Start start_taken()
     {
-        constexpr std::uint64_t asks = ~std::uint64_t{0} << reference_shift | phase_mask | preset_flag | extended_flag;
-        const std::uint64_t word = state_.load(std::memory_order_acquire);
-        if ((word & asks) == (one_reference | static_cast<std::uint64_t>(Phase::pending))) [[likely]]
-            return Start::alone;
-        if (word >> reference_shift != 1)
-            return try_start() ? Start::won : Start::lost;
-        if (phase_of(word) != Phase::pending)
-            return Start::lost;
-        state_.store(with_phase(word, Phase::running), std::memory_order_relaxed);
-        if ((word & extended_flag) != 0) [[unlikely]]
+        State::Word before = 0;
+        const Start start = state_.start_taken(before);
+        if (start == Start::won && State::extended(before)) [[unlikely]]
             leave_room();
-        return Start::won;
+        return start;
     }
     // After a start alone: the end of a task that succeeded.
     void free_alone()
@@ -219,10 +216,17 @@ public:
         node_pool::free(this);
     }
     [[nodiscard]] bool try_claim_cancel(std::int32_t reason);
-    [[nodiscard]] bool try_claim_promise() { return move(Phase::running, Phase::settling); }
+    // Claimed: the same. Asked: as request_cancel().
+    using Canceled = NodeState::Canceled;
+    [[nodiscard]] Canceled claim_or_ask(std::int32_t reason);
+    [[nodiscard]] bool try_claim_promise()
+    {
+        State::Word before = 0;
+        return state_.try_claim_promise(before);
+    }
     // Asks to stop; the first reason stays. False if the node is done, or about to be. Calls nothing: tell_cancel() has
     // to follow, by somebody who holds a reference and no lock.
-    bool request_cancel(std::int32_t reason);
+    bool request_cancel(std::int32_t reason) { return state_.request_cancel(reason); }
 
     // Winner of try_start() only.
     execq_fn fn() const { return reinterpret_cast<execq_fn>(outcome_.load(std::memory_order_relaxed)); }
@@ -239,7 +243,7 @@ public:
     // is dropped instead.
     [[nodiscard]] bool end_run(std::int32_t code, void* value) { return extended() && end_extended_run(code, value); }
     // Winner of try_start() only, between two runs of a series, under the timekeeper's mutex. False: it was asked to stop.
-    [[nodiscard]] bool try_rest();
+    [[nodiscard]] bool try_rest() { return state_.try_rest(); }
 
     // Publishes the outcome, wakes the waiters, hands every registration over. A preset registration takes the caller's
     // reference in any case.
@@ -262,12 +266,12 @@ public:
     execq_status result(void** value);
     execq_status take(void** value);
     Error* error();
-    void observe();
+    void observe() { state_.observe(); }
     // Does not.
     execq_status look(void** value) const
     {
-        const std::uint64_t word = state_.load(std::memory_order_acquire);
-        if ((word & (phase_mask | taken_flag | extended_flag)) != static_cast<std::uint64_t>(Phase::ok)) [[unlikely]]
+        constexpr State::Word asks = State::phase_mask | State::taken_flag | State::extended_flag;
+        if ((state_.look() & asks) != static_cast<State::Word>(Phase::ok)) [[unlikely]]
             return look_closely(value);
         if (value != nullptr)
             *value = reinterpret_cast<void*>(outcome_.load(std::memory_order_relaxed));
@@ -282,14 +286,17 @@ public:
     void prefetch_trail() const { __builtin_prefetch(TaskLink::next.load(std::memory_order_relaxed)); }
 
     // ---- waiting (task/wait.cc) ----
-    const void* futex_word() const { return &state_; }
-    // The low half to sleep on, with the waiter's flag set; false if the node is done.
-    [[nodiscard]] bool announce_waiter(std::uint32_t& word);
+    // Sleeps until it is done. False: the deadline passed first.
+    [[nodiscard]] bool await_done(Deadline deadline) { return state_.await_done<FutexSleep>(deadline); }
     // From now on settle() tells the wait lot; false if the node is done.
-    [[nodiscard]] bool announce_lot_waiter();
+    [[nodiscard]] bool announce_lot_waiter()
+    {
+        State::Word word = 0;
+        return state_.announce(State::lot_flag, word);
+    }
 
     // ---- asynchronous tasks (task/promise.cc) ----
-    bool async() const { return (state_.load(std::memory_order_relaxed) & async_flag) != 0; }
+    bool async() const { return (state_.glance() & State::async_flag) != 0; }
     // Winner of try_start() only, before the start function: names the loop that it runs on, with one use of it, which
     // the promise gives up when it is completed.
     void enter_place(Port& place)
@@ -325,10 +332,10 @@ public:
     // those of a body.
     void tell_cancel()
     {
-        const std::uint64_t word = state_.load(std::memory_order_acquire);
-        if ((word & cancel_flag) == 0)
+        const State::Word word = state_.look();
+        if ((word & State::cancel_flag) == 0)
             return;
-        if ((word & hooked_flag) != 0)
+        if ((word & State::hooked_flag) != 0)
             pass_cancel();
         else
             tell_calls(*this);
@@ -342,9 +349,12 @@ public:
     // and the source.
     execq_status forward_to(Node& promise);
 
-    static bool is_done(Phase phase) { return phase >= Phase::ok; }
+    static bool is_done(Phase phase) { return NodeState::is_done(phase); }
 
 private:
+    using State = NodeState;
+    using Completions = BasicCompletionSlot<HeapRegistration, Port>;
+
     // Everything that most tasks do not need; behind the node, in the same allocation, where extended_flag is set.
     struct Extension : OfProcess {
         execq_drop_fn drop = nullptr;
@@ -365,40 +375,20 @@ private:
     // What a promise has besides; behind the Extension.
     struct PromisePart : Hook {  // Hook: the list of its place
         // Holders of the promise, counted apart from the node's references.
-        std::atomic<std::uint32_t> references{1};
+        RefCount references{1};
         std::uint32_t started_ms = 0;  // coarse clock, cut; the place's
         // The loop that the start function ran on, with one use, and as a guest until the last holder is gone; null where
         // there is none. Written before the first holder gets the promise.
         Port* place = nullptr;
-        // The cancel callback's record and its stage; see promise.cc. Written by every holder and by who cancels.
-        std::atomic<std::uintptr_t> cancel{0};
+        BasicCancelSlot<HeapRegistration> cancel;
     };
 
     static constexpr std::size_t cache_line = 64;
-    static constexpr std::uint64_t phase_mask = 0x7;
-    static constexpr std::uint64_t cancel_flag = 1U << 3;  // set by request_cancel and try_claim_cancel
-    static constexpr unsigned reason_shift = 4;            // three bits, set together with cancel_flag
-    static constexpr std::uint64_t waiter_flag = 1U << 7;  // somebody sleeps on the word; set by waiters
-    static constexpr std::uint64_t lot_flag = 1U << 8;     // somebody waits in the wait lot; set by waiters
-    // In ok: the value was taken; set by take(). In failed: the failure was observed; set by observe().
-    static constexpr std::uint64_t taken_flag = 1U << 9;
-    static constexpr std::uint64_t extended_flag = 1U << 10;    // an Extension follows; set by the maker
-    static constexpr std::uint64_t registered_flag = 1U << 11;  // somebody registered a completion; set by them
-    static constexpr std::uint64_t preset_flag = 1U << 12;      // the maker did; set by the maker
-    static constexpr std::uint64_t async_flag = 1U << 13;       // the body is an execq_async_fn; set by the maker
-    static constexpr std::uint64_t hooked_flag = 1U << 14;      // a cancel callback, or a source; set by who brings it
-    static constexpr std::uint64_t timed_flag = 1U << 15;       // has a timer; set by the maker, cleared as it ends
-    static constexpr unsigned executor_shift = 16;              // 16 bits, set by the maker
-    static constexpr unsigned reference_shift = 32;
-    static constexpr std::uint64_t one_reference = std::uint64_t{1} << reference_shift;
-
-    // completions_: these, or the address of a Port (inside one; no port: inside_done), or of a HeapRegistration | 1.
-    static constexpr std::uintptr_t empty = 0, busy = 2, inside_done = 4, closed = 6, chain_bit = 1;
     // In the low bits of Extension::source. Entering: not yet to be asked to stop; lent: the outcome is the node that owns
     // the value.
     static constexpr std::uintptr_t source_entering = 1, source_lent = 2, source_mask = ~std::uintptr_t{3};
 
-    Node(std::uint64_t word, std::uintptr_t body, void* body_env) : state_(word), outcome_(body)
+    Node(State::Word word, std::uintptr_t body, void* body_env) : state_(word), outcome_(body)
     {
         Registration::next = static_cast<Link*>(body_env);
     }
@@ -406,25 +396,19 @@ private:
 
     static std::uint64_t first_word(std::uint32_t future_references, std::uint16_t executor_id)
     {
-        return (std::uint64_t{1} + future_references) * one_reference | std::uint64_t{executor_id} << executor_shift |
-               static_cast<std::uint64_t>(Phase::pending);
+        return State::first(1 + future_references, executor_id, Phase::pending);
     }
-    static Node* make_plain(std::uint64_t word, execq_fn fn, void* env)
+    static Node* make_plain(State::Word word, execq_fn fn, void* env)
     {
         void* memory = node_pool::allocate();
         return memory != nullptr ? new (memory) Node(word, reinterpret_cast<std::uintptr_t>(fn), env) : nullptr;
     }
-    static Node* make_extended(std::uint64_t word, const TaskSpec& spec);
+    static Node* make_extended(State::Word word, const TaskSpec& spec);
     // The body and what follows the Extension are the caller's to set.
-    static Node* make_behind(std::uint64_t word, const TaskSpec& spec, std::uintptr_t body, std::size_t part_size);
+    static Node* make_behind(State::Word word, const TaskSpec& spec, std::uintptr_t body, std::size_t part_size);
     bool made_before_fork() const;
     void call_extension_drop();
     bool end_extended_run(std::int32_t code, void* value);
-    static Phase phase_of(std::uint64_t word) { return static_cast<Phase>(word & phase_mask); }
-    static std::uint64_t with_phase(std::uint64_t word, Phase phase)
-    {
-        return (word & ~phase_mask) | static_cast<std::uint64_t>(phase);
-    }
     static std::uintptr_t tag_code(std::int32_t code)
     {
         return (static_cast<std::uintptr_t>(static_cast<std::uint32_t>(code)) << 1) | 1;
@@ -450,42 +434,26 @@ private:
     static void source_done(execq_future* source, void* promise);
     bool end_as(Node& source);
     void settle_as_failed(Node& source);
-    bool move(Phase from, Phase to)
-    {
-        std::uint64_t word = state_.load(std::memory_order_relaxed);
-        while (phase_of(word) == from) {
-            const std::uint64_t moved = with_phase(word, to);
-            if (state_.compare_exchange_weak(word, moved, std::memory_order_acq_rel, std::memory_order_relaxed)) {
-                if (from == Phase::pending && (word & extended_flag) != 0) [[unlikely]]
-                    leave_room();
-                return true;
-            }
-        }
-        return false;
-    }
     execq_status look_closely(void** value) const;
-    bool set_flag(std::uint64_t flag, std::uint64_t& word);
     void settle(Phase phase, std::uintptr_t outcome, Reference reference)
     {
-        const std::uint64_t word = state_.load(std::memory_order_acquire);
-        if (reference == Reference::give && word >> reference_shift == 1)
+        const State::Word word = state_.look();
+        if (reference == Reference::give && State::one_left(word))
             settle_alone(word, phase, outcome);
         else
             settle_shared(word, phase, outcome, reference);
     }
-    void settle_alone(std::uint64_t word, Phase phase, std::uintptr_t outcome)
+    void settle_alone(State::Word word, Phase phase, std::uintptr_t outcome)
     {
         // relaxed: nobody can look before the registration's port has published the node.
         outcome_.store(outcome, std::memory_order_relaxed);
-        state_.store(with_phase(word, phase), std::memory_order_relaxed);
-        if ((word & preset_flag) == 0) {
+        state_.settle_alone(word, phase);
+        if ((word & State::preset_flag) == 0) {
             destroy();
             return;
         }
         leave_trail();
-        const std::uintptr_t preset = completions_.load(std::memory_order_relaxed);
-        completions_.store(closed, std::memory_order_relaxed);
-        hand_over(preset);
+        hand_over(completions_.close_alone());
     }
     // Who collects completions meets the newest first, each on a line that is in the completing thread's cache: the
     // trail tells of one further on, to be fetched in time. Only a hint: what it names may be gone.
@@ -496,13 +464,12 @@ private:
         TaskLink::next.store(before, std::memory_order_relaxed);
         before = this;
     }
-    void settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome, Reference reference);
+    void settle_shared(State::Word word, Phase phase, std::uintptr_t outcome, Reference reference);
     void withdraw_timer();
     void tell_ended(Observation& observation, Phase phase, std::uintptr_t outcome);
     void leave_room();
     static void end_memberships(Membership* first);
-    void hand_over(std::uintptr_t completions);
-    bool announce_registration();
+    void hand_over(Completions::Content completions);
     execq_status register_inside(const Completion& completion);
     execq_status register_record(const Completion& completion);
     execq_status publish(HeapRegistration& record);
@@ -510,25 +477,20 @@ private:
     {
         if (inherited()) [[unlikely]]
             return;
-        const std::uint64_t word = state_.load(std::memory_order_relaxed);
-        if ((word & extended_flag) != 0 || phase_of(word) == Phase::failed) [[unlikely]]
+        const State::Word word = state_.glance();
+        if (State::extended(word) || State::phase_of(word) == Phase::failed) [[unlikely]]
             destroy_chain();
         else
             free_memory(word);
     }
     void destroy_chain();
-    void drop_outcome(std::uint64_t word);
+    void drop_outcome(State::Word word);
     void report_failure();
     Error* materialize();
-    bool drop_reference()
-    {
-        return state_.load(std::memory_order_acquire) >> reference_shift == 1 ||
-               state_.fetch_sub(one_reference, std::memory_order_acq_rel) >> reference_shift == 1;
-    }
     void free_extended();
-    void free_memory(std::uint64_t word)
+    void free_memory(State::Word word)
     {
-        if ((word & extended_flag) != 0) [[unlikely]] {
+        if (State::extended(word)) [[unlikely]] {
             free_extended();
             return;
         }
@@ -536,13 +498,12 @@ private:
         node_pool::free(this);
     }
 
-    // See the top of the file. Phases: the winner of a step; flags: as noted at each; references: every holder.
-    std::atomic<std::uint64_t> state_;
+    State state_;
     // The body (a function) until the task ended, then the value, the node that lends it, an Error*, or a tagged code that
     // error() turns into an Error*. Written by the one who settles, published by state_.
     std::atomic<std::uintptr_t> outcome_{0};
-    // See the top of the file. Producers: register_completion; consumer: settle.
-    std::atomic<std::uintptr_t> completions_{empty};
+    // Producers: register_completion; consumer: settle.
+    Completions completions_;
 };
 
 static_assert(sizeof(Node) <= 64, "a node is one cache line");

@@ -10,6 +10,7 @@
 #include "base/annotations.h"
 #include "base/immortal.h"
 #include "base/links.h"
+#include "task/chain_stack.h"
 
 #ifdef EXECQ_POOL_ASAN
 #include <sanitizer/lsan_interface.h>
@@ -173,16 +174,11 @@ bool unmap_slab(Slab& slab)
 class Depot {
 public:
     // A full chain; null if there is none.
-    Line* take_chain()
-    {
-        const MutexLock lock(mutex_);
-        ++demand_;
-        return chains_ != nullptr ? unlist_chain() : nullptr;
-    }
+    Line* take_chain() { return chains_.take(); }
 
     void give_chain(Line* chain)
     {
-        if (keep_chain(chain))
+        if (chains_.keep(chain))
             return;
         give_back(chain);
         while (unmap_spare() == Unmapped::one) {
@@ -223,7 +219,7 @@ public:
         case Unmapped::none:
             break;
         }
-        Line* chain = take_chain_to_trim();
+        Line* chain = chains_.take_to_trim();
         if (chain == nullptr)
             return false;
         give_back(chain);
@@ -242,38 +238,10 @@ public:
     Usage usage()
     {
         const MutexLock lock(mutex_);
-        return {slab_count_, lines_out_ - chain_count_ * chain_length};
+        return {slab_count_, lines_out_ - chains_.count() * chain_length};
     }
 
 private:
-    // False: more chains come than threads may want again, as these were handed out before the last trim().
-    bool keep_chain(Line* chain)
-    {
-        const MutexLock lock(mutex_);
-        if (chain_count_ >= demand_)
-            return false;
-        chain->next_chain = chains_;
-        chains_ = chain;
-        ++chain_count_;
-        return true;
-    }
-
-    // Null if there is none: all is trimmed.
-    Line* take_chain_to_trim()
-    {
-        const MutexLock lock(mutex_);
-        if (chains_ != nullptr)
-            return unlist_chain();
-        demand_ = 0;
-        return nullptr;
-    }
-
-    Line* unlist_chain() EXECQ_REQUIRES(mutex_)
-    {
-        --chain_count_;
-        return std::exchange(chains_, chains_->next_chain);
-    }
-
     enum class Unmapped { none, one, refused };
     Unmapped unmap_spare()
     {
@@ -364,10 +332,8 @@ private:
         return slab;
     }
 
-    Mutex mutex_;
-    Line* chains_ EXECQ_GUARDED_BY(mutex_) = nullptr;  // each of chain_length lines
-    std::size_t chain_count_ EXECQ_GUARDED_BY(mutex_) = 0;
-    std::size_t demand_ EXECQ_GUARDED_BY(mutex_) = 0;  // chains that threads came for since all was trimmed
+    BasicChainStack<Line> chains_;  // each of chain_length lines
+    Mutex mutex_;                   // of the slabs
     HookList<Slab> whole_ EXECQ_GUARDED_BY(mutex_);
     std::array<HookList<Slab>, slab_size / line_size / 64> partial_ EXECQ_GUARDED_BY(mutex_);  // by lines in use / 64
     std::size_t whole_count_ EXECQ_GUARDED_BY(mutex_) = 0;

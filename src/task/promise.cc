@@ -1,16 +1,6 @@
 // Node's part that belongs to the holders of a promise, of execq_promise_new or of an asynchronous task.
 //
-// The cancel callback is a record that hook_cancel() makes and the slot PromisePart::cancel names, with its stage:
-//
-//   none ──hook_cancel()──► armed ──send_cancel_callback()──► sending ──► posted ──end_cancel_callback()──► running
-//
-// and from armed, posted and running to over. Who completes the promise closes the slot first: an armed record is
-// then his to drop and free, a posted one that of the thread it is posted to, and a running one he waits for, unless
-// he is called by it. So no callback begins or goes on after the promise was completed, and its drop runs once.
-//
-// Whether there is a callback is a flag in the node's state word, so that of hook_cancel() and a request, and of
-// hook_cancel() and a completion, one sees the other, and that a promise without one pays nothing. The flag also stands for
-// a source (task/forward.cc), so whoever looks at the slot for it may find none, or a record whose maker has not set it yet.
+// The cancel callback is a record that hook_cancel() makes, in a slot of the promise (task/cancel_slot.h).
 #include <new>
 
 #include "base/atomics.h"
@@ -23,12 +13,6 @@
 namespace execq::core {
 
 namespace {
-
-// In the low bits of the slot; records are aligned to 16. Waited: somebody sleeps until a running callback has ended.
-constexpr std::uintptr_t none = 0, armed = 1, sending = 2, posted = 3, running = 4, over = 5, waited = 8;
-constexpr std::uintptr_t stage_mask = 7, record_mask = ~std::uintptr_t{15};
-
-HeapRegistration& record_in(std::uintptr_t slot) { return *reinterpret_cast<HeapRegistration*>(slot & record_mask); }
 
 // `done` is a room for the function only; it is called as what it is.
 execq_done_fn as_done(execq_cancel_fn fn) { return reinterpret_cast<execq_done_fn>(reinterpret_cast<void (*)()>(fn)); }
@@ -74,9 +58,7 @@ Node* Node::make_promise(execq_drop_fn drop_result, const char* name, const Cont
     spec.drop_result = drop_result;
     spec.name = name;
     spec.context = context;
-    Node* node = make_behind(2 * one_reference | std::uint64_t{executor_id} << executor_shift |
-                                 static_cast<std::uint64_t>(Phase::running),
-                             spec, 0, sizeof(PromisePart));
+    Node* node = make_behind(State::first(2, executor_id, Phase::running), spec, 0, sizeof(PromisePart));
     if (node != nullptr)
         new (&node->promise()) PromisePart;
     return node;
@@ -85,7 +67,7 @@ Node* Node::make_promise(execq_drop_fn drop_result, const char* name, const Cont
 Node* Node::make_async(const TaskSpec& spec, execq_async_fn start, std::uint32_t future_references,
                        std::uint16_t executor_id)
 {
-    Node* node = make_behind(first_word(future_references, executor_id) | async_flag, spec,
+    Node* node = make_behind(first_word(future_references, executor_id) | State::async_flag, spec,
                              reinterpret_cast<std::uintptr_t>(start), sizeof(PromisePart));
     if (node != nullptr)
         new (&node->promise()) PromisePart;
@@ -112,7 +94,7 @@ void Node::note_started() { promise().started_ms = coarse_now_ms(); }
 
 std::int64_t Node::age_ns() const { return std::int64_t{coarse_now_ms() - promise().started_ms} * 1'000'000; }
 
-void Node::retain_promise() { promise().references.fetch_add(1, std::memory_order_relaxed); }
+void Node::retain_promise() { promise().references.add(); }
 
 // Leaves the place once the node is settled, whose callbacks may give up the last reference of everybody else, or end their
 // thread.
@@ -142,7 +124,7 @@ void Node::release_promise()
 {
     if (inherited())
         return;
-    if (promise().references.fetch_sub(1, std::memory_order_acq_rel) != 1)
+    if (!promise().references.drop())
         return;
     struct Last {
         Node& node;
@@ -226,13 +208,10 @@ void Node::settle_as_failed(Node& source)
 // Claims the outcome, and ends what the promise owns. The caller settles, Leaving.
 bool Node::begin_completion()
 {
-    std::uint64_t word = state_.load(std::memory_order_relaxed);
-    do {
-        if (phase_of(word) != Phase::running)
-            return false;
-    } while (!state_.compare_exchange_weak(word, with_phase(word, Phase::settling), std::memory_order_acq_rel,
-                                           std::memory_order_relaxed));
-    if ((word & hooked_flag) != 0)
+    State::Word before = 0;
+    if (!state_.try_claim_promise(before))
+        return false;
+    if ((before & State::hooked_flag) != 0)
         close_cancel_slot();
     if (extension().drop != nullptr) {
         const CallbackScope scope;
@@ -253,25 +232,17 @@ execq_status Node::hook_cancel(execq_cancel_fn cancel, void* cancel_env, execq_d
     record->env = cancel_env;
     record->drop = drop;
     record->node = this;
-    std::atomic<std::uintptr_t>& slot = promise().cancel;
-    std::uintptr_t seen = none;
-    if (!slot.compare_exchange_strong(seen, reinterpret_cast<std::uintptr_t>(record) | armed, std::memory_order_acq_rel,
-                                      std::memory_order_relaxed)) {
+    if (!promise().cancel.try_arm(*record)) {
         delete record;
         return EXECQ_EALREADY;
     }
-    std::uint64_t word = state_.load(std::memory_order_relaxed);
-    do {
-        if (phase_of(word) != Phase::running) {
-            // Completed. Who looked at the slot, as there is a source, may have ended the record.
-            seen = reinterpret_cast<std::uintptr_t>(record) | armed;
-            if (!slot.compare_exchange_strong(seen, over, std::memory_order_acq_rel, std::memory_order_relaxed))
-                return EXECQ_OK;
-            delete record;
-            return EXECQ_EALREADY;
-        }
-    } while (
-        !state_.compare_exchange_weak(word, word | hooked_flag, std::memory_order_acq_rel, std::memory_order_relaxed));
+    if (!state_.try_hook()) {
+        // Completed. Who looked at the slot, as there is a source, may have ended the record.
+        if (!promise().cancel.try_disarm(*record))
+            return EXECQ_OK;
+        delete record;
+        return EXECQ_EALREADY;
+    }
     tell_cancel();
     return EXECQ_OK;
 }
@@ -279,47 +250,38 @@ execq_status Node::hook_cancel(execq_cancel_fn cancel, void* cancel_env, execq_d
 // The record takes a reference, and a use of the loop, with it.
 void Node::send_cancel_callback()
 {
-    std::atomic<std::uintptr_t>& slot = promise().cancel;
-    std::uintptr_t seen = slot.load(std::memory_order_acquire);
-    if ((seen & stage_mask) != armed ||
-        !slot.compare_exchange_strong(seen, (seen & record_mask) | sending, std::memory_order_acq_rel,
-                                      std::memory_order_relaxed))
+    HeapRegistration* record = promise().cancel.try_send();
+    if (record == nullptr)
         return;  // somebody else sends it, or the promise is completed
-    HeapRegistration& record = record_in(seen);
     // Until we are past this stage the promise keeps its use of the loop, which keeps the loop's port.
     Port* place = promise().place;
     if (place != nullptr && !place->begin_use()) {  // detached: nowhere to be called any more
-        slot.store(seen, std::memory_order_release);
+        promise().cancel.take_back(*record);
         return;
     }
     retain();
-    slot.store((seen & record_mask) | posted, std::memory_order_release);
+    promise().cancel.sent(*record);
     if (place != nullptr)
-        place->deliver(record);
+        place->deliver(*record);
     else
-        run_or_queue(record);
+        run_or_queue(*record);
 }
 
 void Node::end_cancel_callback(HeapRegistration& record, bool wanted)
 {
-    std::atomic<std::uintptr_t>& slot = promise().cancel;
-    const auto address = reinterpret_cast<std::uintptr_t>(&record);
     const CancelScope scope(*this);
     // Also where the callback ends its thread: who completes the promise waits for this.
     struct End {
         HeapRegistration& record;
-        std::atomic<std::uintptr_t>& slot;
+        BasicCancelSlot<HeapRegistration>& slot;
         ~End()
         {
             call_drop(record.drop, record.env);
-            if ((slot.exchange(over, std::memory_order_acq_rel) & waited) != 0)
-                futex_wake_all(&slot);
+            slot.end();
         }
     };
-    const End end{record, slot};
-    std::uintptr_t seen = address | posted;
-    if (wanted &&
-        slot.compare_exchange_strong(seen, address | running, std::memory_order_acq_rel, std::memory_order_relaxed))
+    const End end{record, promise().cancel};
+    if (wanted && end.slot.try_run(record))
         call_cancel(as_cancel(record.done), context(), record.env);
 }
 
@@ -327,40 +289,15 @@ void Node::close_cancel_slot()
 {
     if (CancelScope::inside(*this))
         return;  // who runs it closes the slot
-    std::atomic<std::uintptr_t>& slot = promise().cancel;
-    std::uintptr_t seen = slot.load(std::memory_order_acquire);
-    while (seen != over) {
-        switch (seen & stage_mask) {
-        case none:  // there is a source only
-            if (slot.compare_exchange_weak(seen, over, std::memory_order_acq_rel, std::memory_order_acquire))
-                return;
-            break;
-        case armed:
-            if (slot.compare_exchange_weak(seen, over, std::memory_order_acq_rel, std::memory_order_acquire)) {
-                HeapRegistration& record = record_in(seen);
-                const CallbackScope scope;
-                call_drop(record.drop, record.env);
-                delete &record;
-                return;
-            }
-            break;
-        case posted:
-            if (slot.compare_exchange_weak(seen, over, std::memory_order_acq_rel, std::memory_order_acquire))
-                return;
-            break;
-        case running:
-            if ((seen & waited) != 0 ||
-                slot.compare_exchange_weak(seen, seen | waited, std::memory_order_acq_rel, std::memory_order_acquire)) {
-                const ThreadWaits::Scope waits;
-                futex_wait(&slot, static_cast<std::uint32_t>(seen | waited), Deadline::after(-1));
-                seen = slot.load(std::memory_order_acquire);
-            }
-            break;
-        default:  // being sent: a few steps of another thread
-            StdAtomics::yield();
-            seen = slot.load(std::memory_order_acquire);
-        }
-    }
+    HeapRegistration* record = promise().cancel.close([](const void* word, std::uint32_t expected) {
+        const ThreadWaits::Scope waits;
+        futex_wait(word, expected, Deadline::after(-1));
+    });
+    if (record == nullptr)
+        return;
+    const CallbackScope scope;
+    call_drop(record->drop, record->env);
+    delete record;
 }
 
 }  // namespace execq::core

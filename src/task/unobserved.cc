@@ -1,7 +1,6 @@
 #include "task/unobserved.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -12,6 +11,7 @@
 
 #include "base/annotations.h"
 #include "base/immortal.h"
+#include "base/ref_count.h"
 #include "task/callbacks.h"
 
 namespace execq::core {
@@ -25,11 +25,11 @@ struct UnobservedHook : OfProcess {
     void* env;
     execq_drop_fn drop;
     // The configuration's, and one of each call that is under way; the last one drops and frees.
-    std::atomic<std::uint32_t> references{1};
+    RefCount references{1};
 
     void release()
     {
-        if (references.fetch_sub(1, std::memory_order_acq_rel) != 1 || inherited())
+        if (!references.drop() || inherited())
             return;
         const CallbackScope scope;
         call_drop(drop, env);
@@ -100,7 +100,7 @@ Answer current_answer(UnobservedHook*& hook)
     if (c.exiting)
         return Answer::line;
     hook = c.hook;
-    hook->references.fetch_add(1, std::memory_order_relaxed);
+    hook->references.add();
     return Answer::call;
 }
 

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/links.h"
 #include "task/node.h"
+#include "task/wait_lot.h"
 
 namespace execq::core {
 
@@ -14,13 +15,6 @@ execq_status block_on(Node& node, Deadline deadline);
 
 // Sleeps until one of several nodes is done; *index gets the lowest that is. EXECQ_OK, EXECQ_ETIMEDOUT, EXECQ_ENOMEM.
 execq_status block_on_any(Node* const* nodes, std::size_t n, Deadline deadline, std::size_t* index);
-
-// A ticket of the wait lot: call(env) runs when the node is settled, under a mutex of the lot.
-struct LotTicket : Hook {
-    const Node* node = nullptr;
-    void (*call)(void* env) = nullptr;
-    void* env = nullptr;
-};
 
 // While one lives, call(env) runs when the node is settled, on the settling thread, at once, and perhaps also without
 // reason. It must not block, nor do anything with nodes. For those who wait in a way of their own: it cannot fail, and

@@ -160,9 +160,7 @@ TEST(Node, KeepsExecutorFlagsAndPhaseApart)
     for (const std::uint16_t id : {0x0001, 0x5555, 0xaaaa, 0xffff}) {
         Node* node = new_task({}, 2, id);
         EXPECT_EQ(node->phase(), Phase::pending);
-        std::uint32_t word = 0;
-        EXPECT_TRUE(node->announce_waiter(word));
-        EXPECT_EQ(word >> 16, id);
+        EXPECT_FALSE(node->await_done(Deadline::after(0)));
         EXPECT_TRUE(node->announce_lot_waiter());
         EXPECT_EQ(node->phase(), Phase::pending);
         EXPECT_FALSE(node->cancel_requested());
@@ -182,34 +180,31 @@ TEST(Node, KeepsExecutorFlagsAndPhaseApart)
     }
 }
 
-TEST(Node, LetsNobodySleepOnItOnceDone)
+TEST(NodeState, LetsNobodySleepOnItOnceDone)
 {
-    Node* node = new_promise();
-    std::uint32_t pending = 0;
-    EXPECT_TRUE(node->announce_waiter(pending));
-    std::uint32_t again = 0;
-    EXPECT_TRUE(node->announce_waiter(again));
+    NodeState state(NodeState::first(2, 0x5555, Phase::running));
+    NodeState::Word pending = 0;
+    EXPECT_TRUE(state.announce(NodeState::waiter_flag, pending));
+    EXPECT_EQ(static_cast<std::uint32_t>(pending) >> 16, 0x5555U);
+    NodeState::Word again = 0;
+    EXPECT_TRUE(state.announce(NodeState::waiter_flag, again));
     EXPECT_EQ(pending, again);
-    node->settle_value(nullptr);
-    std::uint32_t done = 0;
-    EXPECT_FALSE(node->announce_waiter(done));
-    EXPECT_NE(done, pending) << "a sleeper would not notice";
-    EXPECT_FALSE(node->announce_lot_waiter());
-    node->release();
-    node->release();
+    EXPECT_NE(state.settle(state.look(), Phase::ok, Reference::keep).before & NodeState::waiter_flag, 0U);
+    NodeState::Word done = 0;
+    EXPECT_FALSE(state.announce(NodeState::waiter_flag, done));
+    EXPECT_NE(static_cast<std::uint32_t>(done), static_cast<std::uint32_t>(pending)) << "a sleeper would not notice";
+    EXPECT_FALSE(state.announce(NodeState::lot_flag, done));
 }
 
-TEST(Node, GivesSleepersAWordThatReferencesDoNotChange)
+TEST(NodeState, GivesSleepersAWordThatReferencesDoNotChange)
 {
-    Node* node = new_promise();
-    std::uint32_t before = 0;
-    ASSERT_TRUE(node->announce_waiter(before));
-    node->retain();
+    NodeState state(NodeState::first(2, 0, Phase::running));
+    NodeState::Word before = 0;
+    ASSERT_TRUE(state.announce(NodeState::waiter_flag, before));
+    state.retain();
     std::uint32_t word = 0;
-    std::memcpy(&word, node->futex_word(), sizeof word);
-    EXPECT_EQ(word, before);
-    for (int i = 0; i < 3; ++i)
-        node->release();
+    std::memcpy(&word, state.address(), sizeof word);
+    EXPECT_EQ(word, static_cast<std::uint32_t>(before));
 }
 
 // ---- env, name, memory ----
