@@ -108,6 +108,29 @@ static void a_detached_loop_takes_nothing_more(void **state)
     assert_int_equal(counter_get(&dropped), 4);
 }
 
+/* A task that is no more than a body, for a loop, has a way of its own: it keeps nothing either where it is refused. */
+static void the_short_way_to_a_loop_is_refused_as_the_long_one(void **state)
+{
+    (void)state;
+    counter ran = {0}, done = {0};
+    attached a;
+    attached_open(&a);
+    execq_executor *executor = pool_new(1);
+    assert_status(execq_executor_close(executor, EXECQ_DRAIN), EXECQ_OK);
+    assert_status(execq_submit_to_loop(executor, NULL, counter_fn, &ran, a.port, count_done, &done, NULL),
+                  EXECQ_ECLOSED);
+    assert_int_equal(uv_run(&a.loop, UV_RUN_DEFAULT), 0); /* nothing keeps it alive */
+    execq_executor_release(executor);
+    assert_status(execq_loop_detach(a.port), EXECQ_OK);
+    executor = pool_new(1);
+    assert_status(execq_submit_to_loop(executor, NULL, counter_fn, &ran, a.port, count_done, &done, NULL),
+                  EXECQ_ECLOSED);
+    pool_end(executor);
+    execq_loop_release(a.port);
+    attached_close_loop(&a);
+    assert_int_equal(counter_get(&ran) + counter_get(&done), 0);
+}
+
 static void a_hold_ends_with_the_detachment(void **state)
 {
     (void)state;
@@ -379,6 +402,7 @@ int main(void)
         cmocka_unit_test(ten_thousand_pending_are_withdrawn_and_dropped_once),
         cmocka_unit_test(what_is_complete_is_delivered_in_order_and_the_rest_withdrawn),
         cmocka_unit_test(a_detached_loop_takes_nothing_more),
+        cmocka_unit_test(the_short_way_to_a_loop_is_refused_as_the_long_one),
         cmocka_unit_test(a_hold_ends_with_the_detachment),
         cmocka_unit_test(a_callback_may_detach_its_own_loop),
         cmocka_unit_test(a_callback_may_detach_and_release_its_own_loop),
