@@ -319,6 +319,51 @@ static void none_waits_behind_a_blocked_one_while_others_are_kept_busy(void **st
     gate_destroy(&b.g);
 }
 
+typedef struct feeder {
+    execq_executor *executor;
+    atomic_int over;
+} feeder;
+
+static int32_t feed(void *env, void **result)
+{
+    (void)result;
+    feeder *self = env;
+    if (!atomic_load(&self->over)) {
+        must(execq_submit(self->executor, feed, self, NULL) == EXECQ_OK);
+    }
+    return 0;
+}
+
+/* Nor where these never run dry, as their tasks submit others: nobody is idle, so nobody takes what is left for want of work. */
+static void none_waits_behind_a_blocked_one_while_others_feed_themselves(void **state)
+{
+    (void)state;
+    enum { TASKS = 100, ROUNDS = SCALED(50, 10), FEEDERS = 16 };
+    static feeder self;
+    static counter ran;
+    static blocker b = {.ran = &ran};
+    self.executor = pool_new(3);
+    atomic_store(&self.over, 0);
+    gate_init(&b.g);
+    for (int i = 0; i < FEEDERS; i++) {
+        spawn_plain(self.executor, feed, &self);
+    }
+    for (int round = 0; round < ROUNDS; round++) {
+        ran.n = 0;
+        for (int i = 0; i < TASKS; i++) {
+            spawn_plain(self.executor, i == round % TASKS ? block_and_count : counter_fn,
+                        i == round % TASKS ? (void *)&b : &ran);
+        }
+        gate_await(&b.g, 1);
+        await_count(&ran, TASKS - 1);
+        gate_open(&b.g, 1);
+        await_count(&ran, TASKS);
+    }
+    atomic_store(&self.over, 1);
+    pool_end(self.executor);
+    gate_destroy(&b.g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -330,6 +375,7 @@ int main(void)
         cmocka_unit_test(a_wait_inside_one_runs_tasks_in_place),
         cmocka_unit_test(none_waits_behind_a_blocked_one),
         cmocka_unit_test(none_waits_behind_a_blocked_one_while_others_are_kept_busy),
+        cmocka_unit_test(none_waits_behind_a_blocked_one_while_others_feed_themselves),
     };
     return cmocka_run_group_tests_name("capi.plain_task", tests, NULL, NULL);
 }
