@@ -1,7 +1,7 @@
 """Weakens each memory order of the lock-free headers that have a model, and leaves out each fence and each re-check in them,
 one at a time, and runs the models: a change that no model notices is a survivor. See docs/verification/mutation.md.
 
-    orders.py [--jobs N] [--check] [--list] [NAME…]     NAME: part of a header's path
+    orders.py [--jobs N] [--check] [--list] [--verbose] [--markdown] [NAME…]     NAME: part of a header's path
 
 A place is in a header that a model (tests/model/*_model.cc) includes, directly or not, and in a function that the model
 runs; what no model reaches is counted, not judged. Places are:
@@ -379,8 +379,8 @@ def count_orders(root):
     return sum(len(ORDER.findall(blanked(path.read_text(encoding="utf-8")))) for path in files)
 
 
-def table(verdicts, reached):
-    """Lines: header, places, mutants, killed, survived."""
+def rows_of(verdicts, reached):
+    """(header, [places, mutants, killed, survived]), the sum of all last."""
     rows = {}
     for place in {mutant.place for mutant in verdicts} | set(reached):
         row = rows.setdefault(place.header, [0, 0, 0, 0])
@@ -390,13 +390,25 @@ def table(verdicts, reached):
         row[1] += 1
         row[2 if verdict.startswith("killed") else 3] += 1
     total = [sum(row[i] for row in rows.values()) for i in range(4)]
+    return sorted(rows.items()) + [("total", total)]
+
+
+def table(rows):
     lines = [f"{'header':32} {'places':>7} {'mutants':>8} {'killed':>7} {'survived':>9}"]
-    for header, row in sorted(rows.items()) + [("total", total)]:
-        lines.append(f"{header:32} {row[0]:7} {row[1]:8} {row[2]:7} {row[3]:9}")
+    return lines + [f"{header:32} {row[0]:7} {row[1]:8} {row[2]:7} {row[3]:9}" for header, row in rows]
+
+
+def markdown(rows, survivors):
+    """Both tables of docs/verification/mutation.md."""
+    lines = ["| header | places | mutants | killed | survived |", "|---|---|---|---|---|"]
+    lines += ["| " + " | ".join([header, *map(str, row)]) + " |" for header, row in rows]
+    lines += ["", "| survivor | change | reason |", "|---|---|---|"]
+    for (header, function, what, change), reason in survivors.items():
+        lines.append(f"| {header}, {function}: {what} | {change} | {reason.replace('|', chr(92) + '|')} |")
     return lines
 
 
-def run_all(root, names, jobs, verbose):
+def run_all(root, names, jobs, verbose, as_markdown):
     models = Models(root)
     folder = root / "build/mutation/orders"
     folder.mkdir(parents=True, exist_ok=True)
@@ -429,12 +441,13 @@ def run_all(root, names, jobs, verbose):
             runs.keep()
             if verbose or verdicts[mutant] == "survived":
                 print(f"{mutant.place.header}:{mutant.place.line}: {' | '.join(mutant.name[1:])}: {verdicts[mutant]}", flush=True)
-    return report(root, models, wanted, reached, verdicts, survivors) or failed
+    rows = rows_of(verdicts, reached)
+    print("\n".join(markdown(rows, survivors) if as_markdown else table(rows)))
+    return report(root, wanted, reached, verdicts, survivors) or failed
 
 
-def report(root, models, wanted, reached, verdicts, survivors):
+def report(root, wanted, reached, verdicts, survivors):
     """True if something is wrong."""
-    print("\n".join(table(verdicts, reached)))
     alive = {mutant.name for mutant, verdict in verdicts.items() if verdict == "survived"}
     limits = sum(verdict.startswith("killed: time limit") for verdict in verdicts.values())
     print(f"killed by the time limit, in which a model hangs: {limits}")
@@ -470,6 +483,7 @@ def main(arguments, root=ROOT):
     parser.add_argument("--jobs", type=int, default=int(os.environ.get("EXECQ_JOBS", os.cpu_count() or 1)))
     parser.add_argument("--check", action="store_true", help="only whether survivors.txt fits the headers")
     parser.add_argument("--list", action="store_true", help="only the mutants")
+    parser.add_argument("--markdown", action="store_true", help="the tables as the documents have them")
     parser.add_argument("--verbose", action="store_true", help="a line for each mutant")
     parser.add_argument("names", nargs="*", metavar="NAME", help="part of a header's path")
     given = parser.parse_args(arguments)
@@ -479,7 +493,7 @@ def main(arguments, root=ROOT):
         for mutant in Models(root).mutants():
             print(" | ".join(mutant.name))
         return False
-    return run_all(root, given.names, given.jobs, given.verbose)
+    return run_all(root, given.names, given.jobs, given.verbose, given.markdown)
 
 
 if __name__ == "__main__":
