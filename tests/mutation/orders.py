@@ -351,9 +351,12 @@ def mutant_free_name(place):
 
 
 def read_survivors(text):
-    """{(header, function, what, change): reason}"""
+    """{(header, function, what, change): reason}; a line that is indented goes on with the one before it."""
     survivors = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    # Joined where they are, so that the numbers of lines stay.
+    more = re.compile(r"(?:\n[ \t]+\S[^\n]*)+")
+    joined = more.sub(lambda match: re.sub(r"\s*\n\s+", " ", match.group()) + "\n" * match.group().count("\n"), text)
+    for number, line in enumerate(joined.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
         parts = [part.strip() for part in line.split("|", 4)]
@@ -440,7 +443,8 @@ def run_all(root, names, jobs, verbose, as_markdown):
             verdicts[mutant] = done.result()
             runs.keep()
             if verbose or verdicts[mutant] == "survived":
-                print(f"{mutant.place.header}:{mutant.place.line}: {' | '.join(mutant.name[1:])}: {verdicts[mutant]}", flush=True)
+                where = f"{mutant.place.header}:{mutant.place.line}"
+                print(f"{where}: {' | '.join(mutant.name[1:])}: {verdicts[mutant]}", flush=True)
     rows = rows_of(verdicts, reached)
     print("\n".join(markdown(rows, survivors) if as_markdown else table(rows)))
     return report(root, wanted, reached, verdicts, survivors) or failed

@@ -148,7 +148,7 @@ def check_running():
         # Nobody calls never_called().
         expect("orders in src/ and capi/: 9, reached by a model: 8, without one: 1" in said, True, f"orders\n{said}")
 
-        survivors.write_text(f"{FAILURE} | it goes round again\n")
+        survivors.write_text(f"# of two lines\n{FAILURE} |\n    it goes\n    round again\n\n")
         wrong, said = run(root)
         expect((wrong, "1 survivors explained, 0 not" in said), (False, True), f"explained\n{said}")
         expect(run(root, "--check")[0], False, "the check of a list that fits")
@@ -178,6 +178,17 @@ def check_running():
         expect((wrong, "as shipped: killed" in said), (True, True), f"a model that does not hold\n{said}")
 
 
+def check_survivors():
+    text = "# -\na.h | f | x.load | acquire->relaxed |\n    it goes\n    round\n\nb.h | g | y.load | acquire->relaxed | why\n"
+    expect(orders.read_survivors(text), {("a.h", "f", "x.load", "acquire->relaxed"): "it goes round",
+                                         ("b.h", "g", "y.load", "acquire->relaxed"): "why"}, "survivors")
+    try:
+        orders.read_survivors(text + "c.h | g\n")
+    except SystemExit as stopped:
+        expect("survivors.txt:7:" in str(stopped), True, f"the line that says too little: {stopped}")
+
+
 check_reading()
+check_survivors()
 check_running()
 print("ok")
