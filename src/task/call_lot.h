@@ -44,7 +44,7 @@ public:
     {
         for (;;) {
             std::uint32_t stage = stage_.load(std::memory_order::acquire);
-            if (stage == over)
+            if (stage == over)  // re-check
                 return;
             if (stage == runs &&
                 !stage_.compare_exchange_strong(stage, awaited, std::memory_order::acq_rel, std::memory_order::acquire))
@@ -89,7 +89,7 @@ public:
     [[nodiscard]] bool take_back(Call& call)
     {
         const ScopedLock<Lock> lock(mutex_);
-        if (!call.waits())
+        if (!call.waits())  // re-check
             return false;
         calls_.remove(call);
         return true;

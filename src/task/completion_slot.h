@@ -62,7 +62,7 @@ public:
         Record* moved = nullptr;
         Content seen = announced ? content_.load(std::memory_order::acquire) : closed;
         for (;;) {
-            if (seen == closed) {
+            if (seen == closed) {  // re-check
                 forget(moved);
                 return Pushed::closed;
             }

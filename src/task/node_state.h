@@ -188,7 +188,7 @@ public:
         word = word_.load(std::memory_order::acquire);
         if (!is_done(phase_of(word)) && (word & flag) == 0)
             word = word_.fetch_or(flag, std::memory_order::acq_rel) | flag;
-        return !is_done(phase_of(word));
+        return !is_done(phase_of(word));  // re-check: true
     }
     // Sleeps on the lower half. False: the deadline passed first.
     template <class Sleep>

@@ -101,11 +101,11 @@ execq_status BasicRoom<Atomics, Lock, Sleep>::enter(std::uint32_t n, Deadline de
     waiter.n = n;
     {
         const ScopedLock<Lock> lock(mutex_);
-        if (closed_)
+        if (closed_)  // re-check
             return EXECQ_ECLOSED;
         waiters_.push_back(waiter);
         word_.fetch_or(queued, std::memory_order::seq_cst);
-        grant();  // who left before the bit was set did not look here
+        grant();  // re-check: who left before the bit was set did not look here
     }
     while (waiter.state.load(std::memory_order::acquire) == Waiter::waiting && !deadline.passed())
         Sleep::wait(&waiter.state, Waiter::waiting, deadline);

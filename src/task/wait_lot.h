@@ -85,7 +85,7 @@ public:
     // Returns at once if it rang since the last time, or if the deadline has passed.
     void await(Deadline deadline)
     {
-        if (rung_.load(std::memory_order::acquire) == 0 && !deadline.passed())
+        if (rung_.load(std::memory_order::acquire) == 0 && !deadline.passed())  // re-check: true
             Sleep::wait(&rung_, 0, deadline);
         rung_.exchange(0, std::memory_order::acquire);
     }
@@ -106,7 +106,7 @@ void await_any(Lot& lot, Node* const* nodes, std::size_t n, LotTicket* tickets, 
         tickets[left].call = Bell::ring;
         tickets[left].env = &bell;
         lot.leave(tickets[left]);
-        pending = nodes[left]->announce_lot_waiter();
+        pending = nodes[left]->announce_lot_waiter();  // re-check
     }
     while (pending) {
         bell.await(deadline);
