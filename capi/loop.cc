@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <pthread.h>
 #include <utility>
 
 #include "base/uv_table.h"
@@ -15,27 +16,38 @@ using namespace execq::core;
 
 namespace {
 
-// Why this thread's last execq_loop_call failed.
-class CallFailure {
-public:
-    CallFailure() = default;
-    ~CallFailure() { set(nullptr); }
-    CallFailure(const CallFailure &) = delete;
-    CallFailure &operator=(const CallFailure &) = delete;
+// Why this thread's last execq_loop_call failed: one reference.
+thread_local constinit Error *call_failure = nullptr;
 
-    // Takes the reference.
-    void set(Error *error)
-    {
-        if (Error *before = std::exchange(error_, error))
-            before->release();
-    }
-    const Error *get() const { return error_; }
+// Takes the reference.
+void set_call_failure(Error *error)
+{
+    if (Error *before = std::exchange(call_failure, error))
+        before->release();
+}
 
-private:
-    Error *error_ = nullptr;
+// It ends with the thread, by a key: the destructors of thread-local objects, which may call onto loops, come before.
+struct Key {
+    Key() : made(pthread_key_create(&key, [](void *) { set_call_failure(nullptr); }) == 0) {}
+    pthread_key_t key{};
+    const bool made;
 };
 
-thread_local CallFailure call_failure;
+const Key &key_of_failures()
+{
+    static const Key key;
+    return key;
+}
+
+// As all that is made once: a child could not wait for another thread to make it.
+[[maybe_unused]] const Key &key_made_when_loaded = key_of_failures();
+
+void keep_call_failure(Error *error)
+{
+    set_call_failure(error);
+    if (error != nullptr && key_of_failures().made)
+        static_cast<void>(pthread_setspecific(key_of_failures().key, &call_failure));
+}
 
 // A loop starts tasks in the order of their submission, on a thread that is not the library's.
 bool fits_loops(const TaskSpec &spec)
@@ -134,7 +146,7 @@ execq_status execq_loop_submit_async(execq_loop *loop, const execq_task_options 
 
 execq_status execq_loop_call(execq_loop *loop, execq_fn fn, void *env, int64_t timeout_ns, void **result)
 {
-    call_failure.set(nullptr);
+    set_call_failure(nullptr);
     const execq_status ours = fn != nullptr ? check(core_of(loop)) : EXECQ_EINVAL;
     if (ours != EXECQ_OK)
         return ours;
@@ -142,12 +154,12 @@ execq_status execq_loop_call(execq_loop *loop, execq_fn fn, void *env, int64_t t
         Error *failure = nullptr;
         const execq_status status =
             call_on_loop(*core_of(loop), fn, env, Deadline::after(timeout_ns), result, &failure);
-        call_failure.set(failure);
+        keep_call_failure(failure);
         return status;
     });
 }
 
-const execq_error *execq_loop_call_error(void) { return handle_of(call_failure.get()); }
+const execq_error *execq_loop_call_error(void) { return handle_of(static_cast<const Error *>(call_failure)); }
 
 void execq_loop_retain(execq_loop *loop)
 {

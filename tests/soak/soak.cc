@@ -138,7 +138,7 @@ int main(int argc, char** argv)
         const Vitals now = take_vitals();
         before = {std::min(before.descriptors, now.descriptors), std::min(before.threads, now.threads), now.resident};
     }
-    Chart chart(before);
+    Chart chart(before, std::chrono::seconds(plan.leak.empty() ? 30 : 1));
     const auto begin = Clock::now();
     const auto end = begin + std::chrono::seconds(plan.seconds);
     std::printf("soak: seed %" PRIu64 ", %" PRId64 " s, %zu actors; %zu descriptors and %zu threads before\n",

@@ -53,7 +53,7 @@ Vitals take_vitals()
 void Chart::note_rest()
 {
     using Clock = std::chrono::steady_clock;
-    const auto patience = Clock::now() + std::chrono::seconds(30);
+    const auto patience = Clock::now() + patience_;
     Vitals now = take_vitals();
     while ((now.descriptors != before_.descriptors || now.threads != before_.threads) && Clock::now() < patience) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));

@@ -1,6 +1,7 @@
 // What a process that runs for long must not use more and more of: counted, and judged at the end.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -17,10 +18,11 @@ Vitals take_vitals();
 // What was counted: once before the work, each second during it, and each time that everything had been joined.
 class Chart {
 public:
-    explicit Chart(const Vitals& before) : before_(before) {}
+    // Patience is for threads of what was released and not joined, at each rest.
+    Chart(const Vitals& before, std::chrono::seconds patience) : before_(before), patience_(patience) {}
 
     void note_busy(const Vitals& vitals) { busy_.push_back(vitals); }
-    // Waits a while for the threads of what was released and not joined. Says and notes what is left over.
+    // Says and notes what is left over.
     void note_rest();
 
     // Prints the figures. True where each rest had as many descriptors and threads as before the work, and the median of what
@@ -34,6 +36,7 @@ public:
 
 private:
     Vitals before_;
+    std::chrono::seconds patience_;
     std::vector<Vitals> busy_;
     std::size_t rests_ = 0;
     std::size_t unequal_ = 0;

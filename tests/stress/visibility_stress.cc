@@ -170,7 +170,7 @@ private:
 
 TEST(VisibilityStress, WhatIsWrittenBeforeIsReadAfterInEachWay)
 {
-    const std::size_t rounds = stress_n(10'000, 500);
+    const std::size_t rounds = stress_n(2'500, 300);
     execq_executor_options options = EXECQ_EXECUTOR_OPTIONS_INIT;
     options.max_threads = 3;
     ASSERT_EQ(execq_executor_new(&options, &executor), EXECQ_OK);
