@@ -1,6 +1,4 @@
 /* Part of each test where it is built for coverage: children that end by _exit() write what they have counted. */
-#define _GNU_SOURCE
-
 #include <unistd.h>
 
 #include <sys/syscall.h>
