@@ -61,8 +61,9 @@ TEST(BatchMemory, IsAllOrNothingWhicheverNodeIsTheOneTooMany)
         EXPECT_EQ(ran.n, ran_before);
         EXPECT_EQ(submit_many(pool.get(), spec, n, envs.data(), out), EXECQ_OK);
         for (execq_future* future : futures) {
-            if (with_futures)
+            if (with_futures) {
                 EXPECT_EQ(finish(core_of(future)), EXECQ_OK);
+            }
         }
     }
     pool->close(EXECQ_DRAIN);
