@@ -93,9 +93,11 @@ static void the_librarys_own_executor_has_five_threads_on_one_cpu(void **state)
         futures[i] = spawn(NULL, gate_fn, &g);
     }
     gate_await(&g, EXPECTED);
-    for (int i = EXPECTED; i < TASKS; i++) {
-        assert_int_equal(execq_future_state(futures[i]), EXECQ_FUTURE_PENDING);
+    int pending = 0; /* whichever they are: there is no order */
+    for (int i = 0; i < TASKS; i++) {
+        pending += execq_future_state(futures[i]) == EXECQ_FUTURE_PENDING;
     }
+    assert_int_equal(pending, TASKS - EXPECTED);
     gate_open(&g, TASKS);
     for (int i = 0; i < TASKS; i++) {
         finish(futures[i]);
