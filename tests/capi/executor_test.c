@@ -142,9 +142,11 @@ static void no_more_threads_start_than_were_asked_for(void **state)
         futures[i] = spawn(executor, gate_fn, &g);
     }
     gate_await(&g, THREADS);
-    for (int i = THREADS; i < TASKS; i++) {
-        assert_int_equal(execq_future_state(futures[i]), EXECQ_FUTURE_PENDING);
+    int pending = 0; /* whichever they are: there is no order */
+    for (int i = 0; i < TASKS; i++) {
+        pending += execq_future_state(futures[i]) == EXECQ_FUTURE_PENDING;
     }
+    assert_int_equal(pending, TASKS - THREADS);
     assert_int_equal(threads_of(executor), THREADS);
     gate_open(&g, TASKS);
     for (int i = 0; i < TASKS; i++) {
