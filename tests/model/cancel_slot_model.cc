@@ -360,7 +360,7 @@ int main()
     ModelRun run;
     run.holds<Hooking<Promise>>("a hook, a request and a completion");
     run.holds<Hooking<Promise, false>>("a hook before, a request and a completion");
-    run.holds<Hooking<Promise, true, false>>("the same where the loop is detached");
+    run.holds<Hooking<Promise, true, false>>("the same where the loop is detached", Search{2});
     run.holds<Hooking<Promise, true, true, true>>("the same where there is a source", Search{2});
     run.holds<Hooking<Promise, true, true, true>>("the same", Search{0, 100'000});
     run.holds<Asking<Promise>>("a hook against two requests");

@@ -126,7 +126,7 @@ TEST(Node, OfASeriesDoesNotLieDownOnceItWasAskedToStop)
     race_rounds(
         4, rounds(),
         [&](std::size_t) {
-            node = new_task({}, 1);
+            node = new_task({}, 2);
             ASSERT_TRUE(node->try_start());
         },
         [&](unsigned role, std::size_t) {
