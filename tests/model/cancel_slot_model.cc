@@ -38,7 +38,6 @@ using StateOf = BasicNodeState<RelacyAtomics<Orders>>;
 
 // Steps that a mutant leaves out.
 struct Checks {
-    static constexpr bool waits_for_a_running_callback = true;
     static constexpr bool hooks_before_it_looks = true;
     static constexpr bool closes = true;
     static constexpr bool takes_back_what_is_late = true;
@@ -118,10 +117,8 @@ struct MiniPromise {
         if (!state.try_claim_promise(before))
             return false;
         if ((before & State::hooked_flag) != 0 && Checked::closes) {
-            Record* record = slot.close([](const void* word, std::uint32_t expected) {
-                if (Checked::waits_for_a_running_callback)
-                    Futex::wait(word, expected, Deadline::after(-1));
-            });
+            Record* record = slot.close(
+                [](const void* word, std::uint32_t expected) { Futex::wait(word, expected, Deadline::after(-1)); });
             if (record != nullptr) {
                 drop(*record);
                 free(*record);
@@ -143,13 +140,11 @@ struct MiniPromise {
     Plain<int> completed{0};
 };
 
-template <class State, class Slot>
-using Shipped = MiniPromise<State, Slot>;
-
 // ---- a hook, a request, a completion; the loop turns behind the hook, and to the end ----
 
-template <class Promise, bool late_hook = true, bool open = true>
-struct Hooking : rl::test_suite<Hooking<Promise, late_hook, open>, 3> {
+// Sourced: the flag stands for a source already, so that others look at the slot before the hook has set it.
+template <class Promise, bool late_hook = true, bool open = true, bool sourced = false>
+struct Hooking : rl::test_suite<Hooking<Promise, late_hook, open, sourced>, 3> {
     Futex futex;
     Promise promise;
     Record record;
@@ -159,6 +154,8 @@ struct Hooking : rl::test_suite<Hooking<Promise, late_hook, open>, 3> {
     void before()
     {
         promise.place_open = open;
+        if (sourced)
+            RL_ASSERT(promise.state.try_hook());
         if (!late_hook)
             hooked = promise.hook(record);
     }
@@ -301,13 +298,6 @@ template <memory_order weaker>
 struct WeakCas : ShippedOrders {
     static memory_order cas(memory_order) { return weaker; }
 };
-struct WeakStore : ShippedOrders {
-    template <class T>
-    static memory_order store(memory_order)
-    {
-        return memory_order::relaxed;
-    }
-};
 struct RelaxedLoads : ShippedOrders {
     template <class T>
     static memory_order load(memory_order)
@@ -318,10 +308,6 @@ struct RelaxedLoads : ShippedOrders {
 template <memory_order weaker>
 struct WeakExchange : ShippedOrders {
     static memory_order exchange(memory_order) { return weaker; }
-};
-template <memory_order weaker>
-struct WeakSub : ShippedOrders {
-    static memory_order sub(memory_order) { return weaker; }
 };
 // A holder lets go in two steps.
 struct TornCount : RelacyAtomics<> {
@@ -340,9 +326,6 @@ struct TornCount : RelacyAtomics<> {
 };
 struct LateHook : Checks {
     static constexpr bool hooks_before_it_looks = false;
-};
-struct NoWait : Checks {
-    static constexpr bool waits_for_a_running_callback = false;
 };
 struct NeverClosed : Checks {
     static constexpr bool closes = false;
@@ -377,7 +360,9 @@ int main()
     ModelRun run;
     run.holds<Hooking<Promise>>("a hook, a request and a completion");
     run.holds<Hooking<Promise, false>>("a hook before, a request and a completion");
-    run.holds<Hooking<Promise, true, false>>("the same where the loop is detached");
+    run.holds<Hooking<Promise, true, false>>("the same where the loop is detached", Search{2});
+    run.holds<Hooking<Promise, true, true, true>>("the same where there is a source", Search{2});
+    run.holds<Hooking<Promise, true, true, true>>("the same", Search{0, 100'000});
     run.holds<Asking<Promise>>("a hook against two requests");
     run.holds<Ending<Promise>>("a callback against a completion and a request");
     run.holds<Completing<State>>("two completions and a look");
@@ -386,7 +371,7 @@ int main()
 
     run.caught<Hooking<MiniPromise<State, SlotOf<WeakCas<memory_order::relaxed>>>>>(
         "mutant: the slot's steps are relaxed");
-    run.caught<Hooking<MiniPromise<State, SlotOf<WeakCas<memory_order::acquire>>>>>(
+    run.caught<Hooking<MiniPromise<State, SlotOf<WeakCas<memory_order::acquire>>>, true, true, true>>(
         "mutant: a record is armed without a release");
     run.caught<Hooking<MiniPromise<State, SlotOf<RelaxedLoads>>, false>>("mutant: the slot is read relaxed");
     run.caught<Hooking<MiniPromise<State, Slot, NeverClosed>>>("mutant: a completion does not close the slot");

@@ -14,6 +14,7 @@
 #include "flow/submission.h"
 #include "pool.h"
 #include "sched/timekeeper.h"
+#include "task/cancel.h"
 
 namespace execq::core {
 namespace {
@@ -26,17 +27,6 @@ void await_no_timers()
     while (Timekeeper::get().usage().timers != 0)
         std::this_thread::yield();
     EXPECT_EQ(Timekeeper::get().usage().scheduled, 0U);
-}
-
-// What a canceler is told, as execq_future_cancel would.
-execq_status cancel(Node& node)
-{
-    if (node.try_claim_cancel(EXECQ_REASON_CALLER)) {
-        node.drop_env();
-        node.settle_canceled();
-        return EXECQ_OK;
-    }
-    return node.request_cancel(EXECQ_REASON_CALLER) ? EXECQ_EBUSY : EXECQ_EALREADY;
 }
 
 struct Series {
@@ -96,7 +86,7 @@ struct Series {
     }
     void try_cancel()
     {
-        if (cancel(*node) == EXECQ_OK)
+        if (cancel(*node, EXECQ_REASON_CALLER) == EXECQ_OK)
             CHECK(prevented.fetch_add(1) == 0);
     }
     // Waits for its end; answers how it ended.

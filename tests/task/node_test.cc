@@ -118,6 +118,33 @@ TEST(Node, IsClaimedAsAPromiseByExactlyOneOfEightThreadsWhileItIsAskedToStop)
     EXPECT_GT(asked, 0U);
 }
 
+TEST(Node, OfASeriesDoesNotLieDownOnceItWasAskedToStop)
+{
+    Node* node = nullptr;
+    bool rests = false;
+    std::array<Node::Canceled, 3> answers{};
+    race_rounds(
+        4, rounds(),
+        [&](std::size_t) {
+            node = new_task({}, 2);
+            ASSERT_TRUE(node->try_start());
+        },
+        [&](unsigned role, std::size_t) {
+            if (role == 0)
+                rests = node->try_rest();
+            else
+                answers[role - 1] = node->claim_or_ask(EXECQ_REASON_CALLER);
+        },
+        [&](std::size_t) {
+            const auto claims = std::count(answers.begin(), answers.end(), Node::Canceled::claimed);
+            ASSERT_EQ(claims, rests ? 1 : 0) << "asked to stop, it would lie there for its whole period";
+            ASSERT_EQ(node->phase(), rests ? Phase::settling : Phase::running);
+            node->settle_canceled();
+            node->release();
+            node->release();
+        });
+}
+
 TEST(Node, KeepsTheFirstReasonToCancel)
 {
     Node* node = new_task();
