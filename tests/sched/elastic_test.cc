@@ -133,12 +133,14 @@ TEST(Elastic, ABlockedTasksOwnSubmissionsAreTakenByAnother)
         Node* node = pool.submit(
             [](void* argument, void**) -> std::int32_t {
                 auto& e = *static_cast<Env*>(argument);
-                e.pool.submit_and_forget(
-                    [](void* inner, void**) -> std::int32_t {
-                        static_cast<Env*>(inner)->ran.post();
-                        return 0;
-                    },
-                    argument);
+                TaskSpec spec;
+                spec.fn = [](void* inner, void**) -> std::int32_t {
+                    static_cast<Env*>(inner)->ran.post();
+                    return 0;
+                };
+                spec.env = argument;
+                // One by one, as into the worker's own queue: a batch is for everybody.
+                CHECK(e.pool->hand_in(*new_task(spec, 1, e.pool->id())) == EXECQ_OK);
                 e.ran.take();  // only the other thread can give this
                 return 0;
             },
