@@ -35,6 +35,10 @@ private:
     std::thread host_thread_;
 };
 
+// An executor that is joined: each task that was accepted has ended, by its own count. One that another thread cancels may end a
+// moment after the join.
+void must_have_ended(const Target& target);
+
 class Actor {
 public:
     Actor(World& world, std::uint64_t seed) : world_(world), random_(seed) {}
