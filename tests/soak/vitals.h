@@ -31,8 +31,6 @@ public:
     // was resident in the second half of the busy seconds is within the bound of that of the first half.
     bool judge() const;
 
-    const Vitals& before() const { return before_; }
-
     // The second half may have a tenth more, and 8 MiB; with a sanitizer, which remembers each thread that there was, a half
     // more, and 64 MiB.
     static constexpr std::uint64_t resident_bound(std::uint64_t first)

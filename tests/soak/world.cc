@@ -1,6 +1,5 @@
 #include "world.h"
 
-#include <array>
 #include <semaphore>
 
 #include "execq/uv.h"
@@ -26,12 +25,6 @@ void end_executor(Target& target)
     CHECK(execq_executor_join(target.executor, -1, nullptr) == EXECQ_OK);
     must_have_ended(target);
     execq_executor_release(target.executor);
-}
-
-std::int32_t stop_host(void* loop, void**)
-{
-    uv_stop(static_cast<uv_loop_t*>(loop));
-    return 0;
 }
 
 }  // namespace
@@ -78,14 +71,13 @@ World::World()
 World::~World()
 {
     execq_future* stop = nullptr;
-    void* loop = nullptr;
     // The loop's thread knows its loop: the start function of an asynchronous task is told.
     const execq_async_fn stopping = [](execq_promise* promise, uv_loop_s* at, void*) {
-        stop_host(at, nullptr);
+        uv_stop(at);
         CHECK(execq_promise_resolve(promise, nullptr) == EXECQ_OK);
         execq_promise_release(promise);
     };
-    CHECK(execq_loop_submit_async(host, nullptr, stopping, loop, &stop) == EXECQ_OK);
+    CHECK(execq_loop_submit_async(host, nullptr, stopping, nullptr, &stop) == EXECQ_OK);
     execq_future_release(stop);
     host_thread_.join();
     end_executor(elastic);

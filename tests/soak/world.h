@@ -4,7 +4,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <random>
 #include <string>
@@ -31,7 +30,6 @@ public:
     std::atomic<std::uint64_t> plain_ran{0};
 
 private:
-    void run_host();
     std::thread host_thread_;
 };
 
