@@ -435,8 +435,15 @@ execq_status Executor::join(Deadline deadline)
         return EXECQ_EINVAL;
     if (Worker::serves(serial_) || (engine_ != nullptr && EngineTurn::of(*this)))
         return EXECQ_EDEADLK;
-    if (manual_ != nullptr)
-        return manual_->join(deadline);
+    const execq_status status = manual_ != nullptr ? manual_->join(deadline) : join_threads(deadline);
+    if (status != EXECQ_OK)
+        return status;
+    const ThreadWaits::Scope blocked;
+    return await_cancelers(id(), deadline);
+}
+
+execq_status Executor::join_threads(Deadline deadline)
+{
     run_queued();
     if (!deadline.only_look() && (roster_.threads() != 0 || reserved_threads_.load(std::memory_order_relaxed) != 0))
         note_running();

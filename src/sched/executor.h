@@ -291,6 +291,7 @@ private:
         return limit == cap || coarse_now_ns() < start_again_ns_.load(std::memory_order_relaxed) ? limit : cap;
     }
     void wake_all_idle() EXECQ_REQUIRES(mutex_);
+    execq_status join_threads(Deadline deadline);
     execq_status wait_for_delayed(Deadline deadline);
     execq_status wait_for_threads(Deadline deadline);
     execq_status join_last(Deadline deadline);

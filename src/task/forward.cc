@@ -121,10 +121,7 @@ void Node::pass_cancel()
     const std::int32_t reason = cancel_reason();
     send_cancel_callback();
     for (Node* node = source(); node != nullptr; node = node->source()) {
-        const Canceled canceled = node->claim_or_ask(reason);
-        if (canceled == Canceled::claimed)
-            end_canceled(*node);
-        if (canceled != Canceled::asked)
+        if (cancel_or_ask(*node, reason) != Canceled::asked)
             return;
         if ((node->state_.look() & State::hooked_flag) != 0)
             node->send_cancel_callback();

@@ -460,6 +460,83 @@ static void a_destructor_of_a_workers_thread_local_may_join_another_executor(voi
     gate_destroy(&self.g);
 }
 
+static void pass_in_drop(void *env) { gate_pass(env); }
+
+static void *cancel_first(void *env)
+{
+    must(execq_future_cancel(env) == EXECQ_OK);
+    return NULL;
+}
+
+/* By a thread of the program, or the one that keeps times. A worker finds the task taken, and passes it by. */
+static void a_join_waits_for_a_task_that_another_thread_cancels(void **state)
+{
+    (void)state;
+    static gate running;
+    static gate dropping;
+    for (int by_time = 0; by_time < 2; by_time++) {
+        gate_init(&running);
+        gate_init(&dropping);
+        pthread_t thread;
+        execq_future *future = NULL;
+        execq_executor *executor = pool_new(1);
+        execq_future *holder = occupy(executor, &running);
+        execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
+        options.drop = pass_in_drop;
+        options.timeout_ns = by_time != 0 ? MILLISECOND : 0;
+        assert_status(execq_submit_with(executor, &options, do_nothing, &dropping, &future), EXECQ_OK);
+        if (by_time == 0) {
+            thread = thread_start(cancel_first, future);
+        }
+        gate_await(&dropping, 1);
+        gate_open(&running, 1);
+        assert_status(execq_executor_close(executor, EXECQ_DRAIN), EXECQ_OK);
+        assert_status(execq_executor_join(executor, 0, NULL), EXECQ_ETIMEDOUT);
+        assert_status(execq_executor_join(executor, 20 * MILLISECOND, NULL), EXECQ_ETIMEDOUT);
+        gate_open(&dropping, 1);
+        assert_status(execq_executor_join(executor, -1, NULL), EXECQ_OK);
+        assert_int_equal(execq_future_state(future), EXECQ_FUTURE_CANCELED);
+        if (by_time == 0) {
+            pthread_join(thread, NULL);
+        }
+        execq_future_release(future);
+        finish(holder);
+        execq_executor_release(executor);
+        gate_destroy(&running);
+        gate_destroy(&dropping);
+    }
+}
+
+static execq_executor *joined_in_drop;
+
+/* The worker is let go here, so that it cannot have taken the task. */
+static void join_in_drop(void *env)
+{
+    gate_open(env, 1);
+    must(execq_executor_join(joined_in_drop, -1, NULL) == EXECQ_OK);
+}
+
+static void a_drop_on_the_canceling_thread_may_join_as_its_own_task_does_not_count(void **state)
+{
+    (void)state;
+    static gate g;
+    gate_init(&g);
+    execq_future *future = NULL;
+    execq_executor *executor = pool_new(1);
+    joined_in_drop = executor;
+    execq_future *holder = occupy(executor, &g);
+    execq_task_options options = EXECQ_TASK_OPTIONS_INIT;
+    options.drop = join_in_drop;
+    assert_status(execq_submit_with(executor, &options, do_nothing, &g, &future), EXECQ_OK);
+    assert_status(execq_executor_close(executor, EXECQ_DRAIN), EXECQ_OK);
+    assert_status(execq_future_cancel(future), EXECQ_OK);
+    assert_status(execq_executor_join(executor, -1, NULL), EXECQ_OK);
+    execq_future_release(future);
+    finish(holder);
+    execq_executor_release(executor);
+    gate_destroy(&g);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -478,6 +555,8 @@ int main(void)
         cmocka_unit_test(a_join_with_a_limit_does_not_wait_for_a_thread_that_leaves_slowly),
         cmocka_unit_test(a_destructor_of_a_workers_thread_local_may_not_join),
         cmocka_unit_test(a_destructor_of_a_workers_thread_local_may_join_another_executor),
+        cmocka_unit_test(a_join_waits_for_a_task_that_another_thread_cancels),
+        cmocka_unit_test(a_drop_on_the_canceling_thread_may_join_as_its_own_task_does_not_count),
     };
     ignore_failures();
     return cmocka_run_group_tests_name("capi.executor_join", tests, NULL, NULL);

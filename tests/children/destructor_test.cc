@@ -207,7 +207,7 @@ void main_that_exits_in_a_task()
 {
     alarm(limit_s);
     before_main.act = [] { tell("end"); };
-    owned_before_main.emplace(execq::executor_options{.max_threads = 2});
+    owned_before_main.emplace(execq::executor_options{.max_threads = 1});
     const execq_fn exits = [](void*, void**) -> std::int32_t { std::exit(code); };
     CHECK(execq_submit(owned_before_main->native(), count, nullptr, nullptr) == EXECQ_OK);
     CHECK(execq_submit(owned_before_main->native(), exits, nullptr, nullptr) == EXECQ_OK);
@@ -376,6 +376,7 @@ TEST_F(ThreadLocalDestructor, of_a_worker_uses_all_of_the_library)
 }
 
 execq_executor* passing = nullptr;
+std::counting_semaphore<> entered(0), opened(0);
 
 // The worker's own executor has no use for it any more; whoever destroys this has to get answers, not to hang.
 void use_own_at_worker_end()
@@ -394,16 +395,17 @@ void main_with_the_last_reference()
     alarm(limit_s);
     for (int round = 1; round <= 20; ++round) {
         passing = new_executor(1);
+        // The task closes it, and what is left is the destructor's: the last reference.
         const execq_fn arms = [](void*, void**) -> std::int32_t {
             first_of_thread.act = [] { ends.fetch_add(1); };
             last_of_thread.act = use_own_at_worker_end;
-            return 0;
+            opened.acquire();  // it is lent to the submission until that returns
+            return execq_executor_close(passing, EXECQ_DRAIN);
         };
         execq_future* armed = nullptr;
         CHECK(execq_submit(passing, arms, nullptr, &armed) == EXECQ_OK);
+        opened.release();
         finish(armed);
-        // What is left is the destructor's: the close, the last reference.
-        CHECK(execq_executor_close(passing, EXECQ_DRAIN) == EXECQ_OK);
         while (ends != 2 * round)
             std::this_thread::yield();
     }
@@ -415,7 +417,6 @@ TEST_F(ThreadLocalDestructor, of_a_worker_gives_up_the_last_reference_to_its_own
     EXPECT_EXIT(main_with_the_last_reference(), ::testing::ExitedWithCode(code), "^$");
 }
 
-std::counting_semaphore<> entered(0), opened(0);
 std::atomic<int> accepted{0};
 
 void submit_at_worker_end()

@@ -3,7 +3,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <random>
 #include <uv.h>
 
 #include "execq/execq.h"

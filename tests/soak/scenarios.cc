@@ -281,10 +281,7 @@ void Actor::own_executor()
         CHECK(execq_executor_close(own.executor, mode) == EXECQ_OK);
         while (execq_executor_join(own.executor, us * below(3000), nullptr) != EXECQ_OK) {
         }
-        execq_stats stats = EXECQ_STATS_INIT;
-        CHECK(execq_executor_stats(own.executor, &stats) == EXECQ_OK);
-        CHECK(stats.submitted == own.accepted);
-        CHECK(stats.completed_ok + stats.completed_failed + stats.completed_canceled == stats.submitted);
+        must_have_ended(own);
     } else {
         for (Job& job : jobs)
             CHECK(!job.accepted || execq_future_wait(job.future, -1) == EXECQ_OK);

@@ -1,6 +1,5 @@
 #include "world.h"
 
-#include <array>
 #include <semaphore>
 
 #include "execq/uv.h"
@@ -24,20 +23,22 @@ void end_executor(Target& target)
 {
     CHECK(execq_executor_close(target.executor, EXECQ_DRAIN) == EXECQ_OK);
     CHECK(execq_executor_join(target.executor, -1, nullptr) == EXECQ_OK);
-    execq_stats stats = EXECQ_STATS_INIT;
-    CHECK(execq_executor_stats(target.executor, &stats) == EXECQ_OK);
-    CHECK(stats.submitted == target.accepted);
-    CHECK(stats.completed_ok + stats.completed_failed + stats.completed_canceled == stats.submitted);
+    must_have_ended(target);
     execq_executor_release(target.executor);
 }
 
-std::int32_t stop_host(void* loop, void**)
-{
-    uv_stop(static_cast<uv_loop_t*>(loop));
-    return 0;
-}
-
 }  // namespace
+
+void must_have_ended(const Target& target)
+{
+    for (std::uint64_t ended = 0; ended != target.accepted; std::this_thread::yield()) {
+        execq_stats stats = EXECQ_STATS_INIT;
+        CHECK(execq_executor_stats(target.executor, &stats) == EXECQ_OK);
+        CHECK(stats.submitted == target.accepted);
+        ended = stats.completed_ok + stats.completed_failed + stats.completed_canceled;
+        CHECK(ended <= stats.submitted);
+    }
+}
 
 World::World()
 {
@@ -70,14 +71,13 @@ World::World()
 World::~World()
 {
     execq_future* stop = nullptr;
-    void* loop = nullptr;
     // The loop's thread knows its loop: the start function of an asynchronous task is told.
     const execq_async_fn stopping = [](execq_promise* promise, uv_loop_s* at, void*) {
-        stop_host(at, nullptr);
+        uv_stop(at);
         CHECK(execq_promise_resolve(promise, nullptr) == EXECQ_OK);
         execq_promise_release(promise);
     };
-    CHECK(execq_loop_submit_async(host, nullptr, stopping, loop, &stop) == EXECQ_OK);
+    CHECK(execq_loop_submit_async(host, nullptr, stopping, nullptr, &stop) == EXECQ_OK);
     execq_future_release(stop);
     host_thread_.join();
     end_executor(elastic);

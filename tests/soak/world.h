@@ -4,7 +4,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <random>
 #include <string>
@@ -31,9 +30,12 @@ public:
     std::atomic<std::uint64_t> plain_ran{0};
 
 private:
-    void run_host();
     std::thread host_thread_;
 };
+
+// An executor that is joined: each task that was accepted has ended, by its own count. One that another thread cancels may end a
+// moment after the join.
+void must_have_ended(const Target& target);
 
 class Actor {
 public:

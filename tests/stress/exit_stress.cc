@@ -94,7 +94,7 @@ void end_in_the_midst(unsigned seed)
 
 TEST(ExitStress, EachProcessEndsByItselfWithItsCode)
 {
-    const std::size_t children = stress_n(150, 20);
+    const std::size_t children = stress_n(150, 8);
     for (std::size_t i = 0; i < children; ++i) {
         std::array<int, 2> ends{};
         ASSERT_EQ(pipe(ends.data()), 0);

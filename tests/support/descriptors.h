@@ -4,6 +4,7 @@
 
 #include <dirent.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* How many descriptors the process has open, the one that counts them left out. */
@@ -22,9 +23,10 @@ static inline int descriptors_open(void)
 static inline void descriptors_refuse(struct rlimit *saved)
 {
     getrlimit(RLIMIT_NOFILE, saved);
-    /* The lowest free number is the one that the next open would get: below the limit nothing is free then. */
-    const int lowest = dup(STDERR_FILENO);
-    close(lowest);
+    /* The lowest free number is the one that the next open would get: below the limit nothing is free then. libuv closes
+     * descriptors by such calls, too, behind ThreadSanitizer's back, which would take the number for one in use. */
+    const int lowest = (int)syscall(SYS_dup, STDERR_FILENO);
+    syscall(SYS_close, lowest);
     struct rlimit tight = *saved;
     tight.rlim_cur = (rlim_t)lowest;
     setrlimit(RLIMIT_NOFILE, &tight);
