@@ -757,6 +757,38 @@ static void a_body_that_says_it_blocks_is_replaced(void **state)
     gate_destroy(&g);
 }
 
+/* One more than may run is left when the block is over; what it has is run by the other, and after a while it leaves. */
+static void who_stands_by_leaves_after_the_keepalive(void **state)
+{
+    (void)state;
+    static gate blocks, runs;
+    gate_init(&blocks);
+    gate_init(&runs);
+    execq_executor_options options = EXECQ_EXECUTOR_OPTIONS_INIT;
+    execq_stats stats = EXECQ_STATS_INIT;
+    execq_executor *executor = NULL;
+    options.max_threads = 1;
+    options.max_spares = 1;
+    options.keepalive_ns = MILLISECOND;
+    assert_status(execq_executor_new(&options, &executor), EXECQ_OK);
+    execq_future *blocked = spawn(executor, block_with_a_hint, &blocks);
+    gate_await(&blocks, 1);
+    execq_future *running = occupy(executor, &runs); /* on the spare */
+    gate_open(&blocks, 1);
+    finish(blocked);
+    do {
+        assert_status(execq_executor_stats(executor, &stats), EXECQ_OK);
+    } while (stats.threads != 1 || stats.spares != 0);
+    assert_int_equal(stats.most_spares, 1);
+    assert_int_equal(execq_future_state(running), EXECQ_FUTURE_RUNNING);
+    gate_open(&runs, 1);
+    finish(running);
+    finish(spawn(executor, do_nothing, NULL));
+    pool_end(executor);
+    gate_destroy(&blocks);
+    gate_destroy(&runs);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -780,6 +812,7 @@ int main(void)
         cmocka_unit_test(the_time_limit_of_what_the_caller_runs_is_kept),
         cmocka_unit_test(where_one_of_a_batch_ends_the_callers_thread_the_rest_is_canceled),
         cmocka_unit_test(priorities_order_tasks_of_every_kind),
+        cmocka_unit_test(who_stands_by_leaves_after_the_keepalive),
         cmocka_unit_test(a_body_that_says_it_blocks_is_replaced),
     };
     return cmocka_run_group_tests_name("capi.limits", tests, NULL, NULL);
