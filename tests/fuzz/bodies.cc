@@ -308,6 +308,7 @@ void start_plan(execq_promise* promise, uv_loop_s* loop, Job& job)
             ++job.failures;
         break;
     case 6:
+        give_away(promise, job);  // its reference stays the task's
         throw std::runtime_error("as planned");
     default:
         nested(job.plan);
