@@ -84,7 +84,7 @@ private:
     int callbacks_;
 };
 
-int32_t failed(Job& job) { return execq_fail(1000 + static_cast<int32_t>(job.index), "as planned"); }
+int32_t failed(const Job& job) { return execq_fail(own_code(job), "as planned"); }
 
 // A task of the same executor, which is waited for without a limit: it runs in place, or on another thread.
 void child_and_wait(Job& parent)
@@ -304,7 +304,7 @@ void start_plan(execq_promise* promise, uv_loop_s* loop, Job& job)
     case 4:
         break;  // broken
     case 5:
-        if (promise_won(job, execq_promise_reject(promise, 1000, "as planned")))
+        if (promise_won(job, execq_promise_reject(promise, own_code(job), "as planned")))
             ++job.failures;
         break;
     case 6:
