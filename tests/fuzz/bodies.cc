@@ -36,10 +36,18 @@ void nested(const Plan& plan)
         run_record(plan.nested, false);
 }
 
+// A manual executor has no threads: only who makes calls can run its tasks, or a task of another one that does. Those start
+// none on threads that have no name of ours: an asynchronous one is where it can be told.
+void check_thread(const Job& job)
+{
+    CHECK(this_lane >= 0 || job.exec == nullptr || !job.exec->manual || depth_here > 0);
+}
+
 class InBody {
 public:
     explicit InBody(Job& job) : job_(job), depth_(depth_here), callbacks_(callbacks_here)
     {
+        check_thread(job);
         CHECK(job.entry != Entry::refused);
         CHECK(job.drops == 0);
         CHECK(job.cancel_ok == 0);
@@ -323,6 +331,7 @@ void async_start(execq_promise* promise, uv_loop_s* loop, void* env)
 {
     Job& job = job_of(env);
     CHECK(promise != nullptr && loop != nullptr);
+    check_thread(job);
     CHECK(job.entry != Entry::refused);
     CHECK(job.cancel_ok == 0);
     CHECK(job.runs.fetch_add(1) == 0);
