@@ -98,10 +98,11 @@ void run_input(const std::uint8_t* data, std::size_t size)
     if (inputs == 0) {
         warm_up();
         world().run(Stream(nullptr, 0));
+        check_descriptors();
     }
     world().run(Stream(data, size));
     ++inputs;
-    if (inputs % 16 == 1) {
+    if (inputs % 16 == 1) {  // the first among them, for who runs but one
         check_threads();
         check_descriptors();
     }
