@@ -147,6 +147,7 @@ void close_thread_loop(void*)
 
 void join(Exec& exec, execq_executor* executor)
 {
+    CHECK(execq_executor_close(executor, EXECQ_DRAIN) == EXECQ_OK);  // it may have been made a moment ago
     const execq_status status = execq_executor_join(executor, hang, nullptr);
     if (status != EXECQ_OK) {
         std::fprintf(stderr, "executor %s: the join was answered %s\n", exec.name, execq_status_name(status));
