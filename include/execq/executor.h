@@ -169,8 +169,8 @@ EXECQ_API execq_status execq_executor_new(const execq_executor_options *options,
  * Ownership: none. Threads: any, also its own workers. Blocks: never.
  * Order: of two resizes the later one holds. What is accepted stays so.
  * Errors: EXECQ_EINVAL (executor NULL, numbers above EXECQ_MAX_THREADS, a max_threads below min_threads and the reserved ones,
- *   or that leaves no other than these), EXECQ_ECLOSED, EXECQ_ENOTSUP (the executor has an engine of the host's). On an error
- *   nothing changes. Since: 0.5. */
+ *   or that leaves no other than these), EXECQ_ECLOSED, EXECQ_ENOMEM, EXECQ_ENOTSUP (the executor has an engine of the
+ *   host's, or is a manual one). On an error nothing changes. Since: 0.5. */
 EXECQ_API execq_status execq_executor_resize(execq_executor *executor, uint32_t min_threads, uint32_t max_threads);
 
 /* Tells what a thread_init of the executor failed with first.

@@ -54,8 +54,8 @@ Executor::Size Executor::size_of(const ExecutorSpec& spec)
 
 execq_status Executor::resize(std::uint32_t min_threads, std::uint32_t max_threads)
 {
-    if (engine_ != nullptr)
-        return EXECQ_ENOTSUP;
+    if (engine_ != nullptr || manual_ != nullptr)
+        return EXECQ_ENOTSUP;  // neither has threads, and the second must never get one
     if (max_threads != 0 && max_threads < reserved_ + std::max(min_threads, 1U))
         return EXECQ_EINVAL;
     ExecutorSpec spec;

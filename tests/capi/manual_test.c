@@ -907,10 +907,29 @@ static void two_of_one_thread_share_its_waits_and_the_time(void **state)
     execq_executor_release(second);
 }
 
+static void it_is_never_given_a_thread(void **state)
+{
+    (void)state;
+    execq_executor *executor = manual_new(0);
+    assert_status(execq_executor_resize(executor, 1, 3), EXECQ_ENOTSUP);
+    ordered = 0;
+    execq_future *future = NULL;
+    assert_status(execq_submit(executor, note, NULL, &future), EXECQ_OK);
+    execq_stats stats = EXECQ_STATS_INIT;
+    assert_status(execq_executor_stats(executor, &stats), EXECQ_OK);
+    assert_int_equal(stats.threads_started, 0);
+    assert_int_equal(execq_future_state(future), EXECQ_FUTURE_PENDING);
+    assert_int_equal(run_all(executor), 1);
+    assert_int_equal(ordered, 1);
+    execq_future_release(future);
+    execq_executor_release(executor);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bad_calls_are_refused),
+        cmocka_unit_test(it_is_never_given_a_thread),
         cmocka_unit_test(nothing_runs_before_it_is_stepped_and_then_in_order),
         cmocka_unit_test(one_seed_is_one_order_and_another_seed_another),
         cmocka_unit_test(a_queue_keeps_its_order_whatever_the_seed),

@@ -36,10 +36,18 @@ void nested(const Plan& plan)
         run_record(plan.nested, false);
 }
 
+// A manual executor has no threads: only who makes calls can run its tasks, or a task of another one that does. Those start
+// none on threads that have no name of ours: an asynchronous one is where it can be told.
+void check_thread(const Job& job)
+{
+    CHECK(this_lane >= 0 || job.exec == nullptr || !job.exec->manual || depth_here > 0);
+}
+
 class InBody {
 public:
     explicit InBody(Job& job) : job_(job), depth_(depth_here), callbacks_(callbacks_here)
     {
+        check_thread(job);
         CHECK(job.entry != Entry::refused);
         CHECK(job.drops == 0);
         CHECK(job.cancel_ok == 0);
@@ -84,7 +92,7 @@ private:
     int callbacks_;
 };
 
-int32_t failed(Job& job) { return execq_fail(1000 + static_cast<int32_t>(job.index), "as planned"); }
+int32_t failed(const Job& job) { return execq_fail(own_code(job), "as planned"); }
 
 // A task of the same executor, which is waited for without a limit: it runs in place, or on another thread.
 void child_and_wait(Job& parent)
@@ -304,10 +312,11 @@ void start_plan(execq_promise* promise, uv_loop_s* loop, Job& job)
     case 4:
         break;  // broken
     case 5:
-        if (promise_won(job, execq_promise_reject(promise, 1000, "as planned")))
+        if (promise_won(job, execq_promise_reject(promise, own_code(job), "as planned")))
             ++job.failures;
         break;
     case 6:
+        give_away(promise, job);  // its reference stays the task's
         throw std::runtime_error("as planned");
     default:
         nested(job.plan);
@@ -322,6 +331,7 @@ void async_start(execq_promise* promise, uv_loop_s* loop, void* env)
 {
     Job& job = job_of(env);
     CHECK(promise != nullptr && loop != nullptr);
+    check_thread(job);
     CHECK(job.entry != Entry::refused);
     CHECK(job.cancel_ok == 0);
     CHECK(job.runs.fetch_add(1) == 0);

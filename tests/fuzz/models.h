@@ -193,6 +193,10 @@ struct Reg {
     Count delivered{0}, drops{0};
 };
 
+// What it fails with, which tells whose failure one is that comes without a name.
+constexpr std::int32_t first_code = 1000;
+inline std::int32_t own_code(const Job& job) { return first_code + static_cast<std::int32_t>(job.index); }
+
 inline void retain_error(const execq_error* error) { execq_error_retain(error); }
 inline void release_error(const execq_error* error) { execq_error_release(error); }
 

@@ -20,7 +20,7 @@ void queue_new(World& world, Args& args)
     options.flags = (bits & 7) == 7 ? EXECQ_QUEUE_PAUSED : 0;
     options.max_in_flight = (bits >> 3) % 3;
     // Who is to step a manual executor may be the one who waits for room.
-    options.full_policy = executor->manual ? EXECQ_FULL_REJECT : policies[(bits >> 5) % 3];
+    options.full_policy = policies[executor->manual ? 0 : (bits >> 5) % 3];
     options.capacity = args.below(4);
     options.key_max_in_flight = args.below(3);
     options.reserved = bits == 255 ? 1 : 0;

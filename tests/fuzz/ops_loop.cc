@@ -107,7 +107,7 @@ std::span<const Op> loop_ops()
         {"loop_hold", loop_hold, 0},
         {"loop_release", loop_release, 0},
         {"main_loop", main_loop, op_outermost},
-        {"thread_loop", thread_loop, 0},
+        {"thread_loop", thread_loop, op_blocks},  // the thread that keeps times would have one until it ends
         {"thread_loop_close", thread_loop_close, op_outermost},
     };
     return ops;

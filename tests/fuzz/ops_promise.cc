@@ -5,8 +5,6 @@ namespace fuzz {
 
 namespace {
 
-int32_t own_code(const Job& job) { return 1000 + static_cast<int32_t>(job.index); }
-
 void promise_new(World& world, Args& args)
 {
     Job* job = make_job(JobKind::promise, current_depth());
@@ -112,7 +110,7 @@ void error_new(World& world, Args& args)
     options.kind = &kind;
     options.message = args.chance(2) ? "made" : nullptr;
     options.cause = cause.get();
-    options.code = static_cast<int32_t>(args.below(4)) * 500;
+    options.code = static_cast<int32_t>(args.below(4));
     const execq_error* error = nullptr;
     const execq_status status = execq_error_new(&options, &error);
     CHECK((status == EXECQ_EINVAL) == (options.code == 0));

@@ -41,7 +41,18 @@ void check_threads()
     await("the threads of closed executors are gone", [](World&, bool) { return worker_threads() == 0; });
 }
 
-// The first loop of a process opens two that stay; so do the thread that keeps times and the like none.
+void name_descriptors()
+{
+    for (int fd = 0; fd < 64; ++fd) {
+        char path[32];
+        char name[128] = {};
+        std::snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        if (readlink(path, name, sizeof name - 1) > 0)
+            std::fprintf(stderr, "descriptor %d: %s\n", fd, name);
+    }
+}
+
+// No more than after the first program, which has opened what stays open.
 void check_descriptors()
 {
     static int first = -1;
@@ -49,7 +60,7 @@ void check_descriptors()
     if (first < 0)
         first = now;
     if (now > first)
-        std::fprintf(stderr, "%d descriptors are open, %d were\n", now, first);
+        name_descriptors();
     CHECK(now <= first);
 }
 
@@ -87,10 +98,11 @@ void run_input(const std::uint8_t* data, std::size_t size)
     if (inputs == 0) {
         warm_up();
         world().run(Stream(nullptr, 0));
+        check_descriptors();
     }
     world().run(Stream(data, size));
     ++inputs;
-    if (inputs % 16 == 1) {
+    if (inputs % 16 == 1) {  // the first among them, for who runs but one
         check_threads();
         check_descriptors();
     }

@@ -159,7 +159,7 @@ void on_unobserved(const execq_error* error, const char* name, void*)
     }
     // A task without a name is told by its code, if that is its own.
     const auto code = static_cast<unsigned long>(execq_error_code(error));
-    const unsigned long index = name[0] == 'j' ? std::strtoul(name + 1, nullptr, 10) : code - 1000;
+    const unsigned long index = name[0] == 'j' ? std::strtoul(name + 1, nullptr, 10) : code - first_code;
     if (name[0] != 'j' && index >= all.jobs.size())
         return;
     CHECK(index < all.jobs.size());
