@@ -3,9 +3,9 @@
 
 #include <algorithm>
 #include <cstring>
-#include <pthread.h>
 #include <utility>
 
+#include "base/thread_end.h"
 #include "base/uv_table.h"
 #include "edge.h"
 #include "flow/lift.h"
@@ -16,38 +16,21 @@ using namespace execq::core;
 
 namespace {
 
-// Why this thread's last execq_loop_call failed: one reference.
+// Why this thread's last execq_loop_call failed; with one reference.
 thread_local constinit Error *call_failure = nullptr;
 
-// Takes the reference.
+// Takes the reference. What nothing would end with the thread is not kept.
 void set_call_failure(Error *error)
 {
+    if (error != nullptr && !AtThreadEnd::watch()) {
+        error->release();
+        error = Error::out_of_memory();
+    }
     if (Error *before = std::exchange(call_failure, error))
         before->release();
 }
 
-// It ends with the thread, by a key: the destructors of thread-local objects, which may call onto loops, come before.
-struct Key {
-    Key() : made(pthread_key_create(&key, [](void *) { set_call_failure(nullptr); }) == 0) {}
-    pthread_key_t key{};
-    const bool made;
-};
-
-const Key &key_of_failures()
-{
-    static const Key key;
-    return key;
-}
-
-// As all that is made once: a child could not wait for another thread to make it.
-[[maybe_unused]] const Key &key_made_when_loaded = key_of_failures();
-
-void keep_call_failure(Error *error)
-{
-    set_call_failure(error);
-    if (error != nullptr && key_of_failures().made)
-        static_cast<void>(pthread_setspecific(key_of_failures().key, &call_failure));
-}
+[[maybe_unused]] const AtThreadEnd forget_call_failure([] { set_call_failure(nullptr); });
 
 // A loop starts tasks in the order of their submission, on a thread that is not the library's.
 bool fits_loops(const TaskSpec &spec)
@@ -154,12 +137,12 @@ execq_status execq_loop_call(execq_loop *loop, execq_fn fn, void *env, int64_t t
         Error *failure = nullptr;
         const execq_status status =
             call_on_loop(*core_of(loop), fn, env, Deadline::after(timeout_ns), result, &failure);
-        keep_call_failure(failure);
+        set_call_failure(failure);
         return status;
     });
 }
 
-const execq_error *execq_loop_call_error(void) { return handle_of(static_cast<const Error *>(call_failure)); }
+const execq_error *execq_loop_call_error(void) { return handle_of(call_failure); }
 
 void execq_loop_retain(execq_loop *loop)
 {

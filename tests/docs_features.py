@@ -13,7 +13,7 @@ def sources(unit):
 
 
 def problems(text):
-    for unit, name in re.findall(r"`((?:base|task|sched|flow|capi|cpp|children|stress|soak|model|abi|trace)/\w+)(?:: (\w+))?`", text):
+    for unit, name in re.findall(r"`((?:base|task|sched|flow|capi|cpp|children|faults|stress|soak|model|abi|trace)/\w+)(?:: (\w+))?`", text):
         found = sources(unit)
         if not found:
             yield f"{unit}: no such file"

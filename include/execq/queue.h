@@ -64,7 +64,8 @@ EXECQ_API execq_status execq_queue_pause(execq_queue *queue);
 
 /* Lets the queue start tasks again.
  * Ownership: none. Threads: any. Blocks: never. Order: as execq_queue_new.
- * Errors: EXECQ_EINVAL (queue NULL), EXECQ_ECLOSED. Not paused: EXECQ_OK. Since: 0.4. */
+ * Errors: EXECQ_EINVAL (queue NULL), EXECQ_ECLOSED; EXECQ_ENOMEM, EXECQ_EAGAIN (tasks wait, and the executor's first thread
+ *   cannot be started: the queue stays paused). Not paused: EXECQ_OK. Since: 0.4. */
 EXECQ_API execq_status execq_queue_resume(execq_queue *queue);
 
 /* Gives a key its weight and its limit, until it is given others. A key of weight 3 starts three tasks while one of weight 1

@@ -5,27 +5,23 @@
 
 namespace execq::core {
 
-thread_local ThreadWaits::Holder ThreadWaits::holder_;
-
 const InChild ThreadWaits::in_child_([](void*) {
     mine_ = nullptr;
     driving_ = nullptr;
 });
 
-ThreadWaits::Holder::~Holder()
-{
+const AtThreadEnd ThreadWaits::at_thread_end_([] {
     if (ThreadWaits* record = std::exchange(mine_, nullptr))
         record->release();
-}
+});
 
-// Where the thread is past the end of its thread-locals, the caller's reference is the only one to be: nothing releases
-// another. `registered` is then still set, as the holder is not destroyed twice.
+// Where the thread is past its end, the caller's reference is the only one to be: nothing releases another.
 ThreadWaits* ThreadWaits::of_this_thread()
 {
     ThreadWaits* record = mine_;
     if (record == nullptr) {
         record = new (std::nothrow) ThreadWaits;
-        if (record == nullptr || std::exchange(holder_.registered, true))
+        if (record == nullptr || !AtThreadEnd::watch())
             return record;
         mine_ = record;
     }

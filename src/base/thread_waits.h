@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/process.h"
+#include "base/thread_end.h"
 
 namespace execq::core {
 
@@ -75,15 +76,10 @@ private:
     ThreadWaits() : driven_(driving_) {}
     ~ThreadWaits() = default;
 
-    // Lets go of the record when its thread ends.
-    struct Holder {
-        bool registered = false;
-        ~Holder();
-    };
     static inline thread_local constinit ThreadWaits* mine_ = nullptr;
     static inline thread_local constinit const void* driving_ = nullptr;  // the loop of the innermost Drive
-    static thread_local Holder holder_;
     static const InChild in_child_;
+    static const AtThreadEnd at_thread_end_;  // lets go of the record
 
     // Written by its own thread, read by others.
     std::atomic<std::uint32_t> waits_{0};

@@ -92,8 +92,12 @@ execq_status Queue::resume()
         const MutexLock lock(mutex_);
         if (life_ != Life::open)
             return EXECQ_ECLOSED;
-        paused_ = false;
-        (void)ask_for_turns();
+        const bool was_paused = std::exchange(paused_, false);
+        const execq_status status = ask_for_turns(false);
+        if (status != EXECQ_OK && turns_ == 0 && in_flight_count_ == 0) {
+            paused_ = was_paused;
+            return status;
+        }
     }
     pump();
     return EXECQ_OK;
@@ -108,7 +112,7 @@ execq_status Queue::configure(std::uint64_t key, std::uint32_t weight, std::uint
         } catch (const std::bad_alloc&) {
             return EXECQ_ENOMEM;
         }
-        (void)ask_for_turns();
+        (void)ask_for_turns(true);
     }
     pump();
     return EXECQ_OK;
@@ -332,7 +336,7 @@ execq_status Queue::line_up(Node* const* nodes, std::size_t n)
         member.stage = waits;
         lanes_.push(member);
     }
-    const execq_status status = ask_for_turns();
+    const execq_status status = ask_for_turns(false);
     if (status == EXECQ_OK || turns_ != 0 || in_flight_count_ != 0)
         return EXECQ_OK;  // whoever comes next, or ends, goes on
     for (std::size_t i = n; i != 0; --i) {
@@ -344,8 +348,8 @@ execq_status Queue::line_up(Node* const* nodes, std::size_t n)
     return status;
 }
 
-// One for each that may start; canceled ones are seen to in a turn, too.
-execq_status Queue::ask_for_turns()
+// One for each that may start; canceled ones are seen to in a turn, too. Where it must, nobody would come later.
+execq_status Queue::ask_for_turns(bool must)
 {
     if (executor_.engine() != nullptr) {
         owes_turns_ = true;
@@ -354,7 +358,7 @@ execq_status Queue::ask_for_turns()
     owes_turns_ = false;
     const std::size_t may = cancels() ? 1 : may_start() ? max_in_flight_ - in_flight_count_ : 0;
     while (turns_ < may && turns_ < lanes_.waiting() && (cancels() || lanes_.next() != nullptr)) {
-        const execq_status status = executor_.submit_turn(*this);
+        const execq_status status = executor_.submit_turn(*this, must);
         if (status != EXECQ_OK) {
             owes_turns_ = true;
             return status;
@@ -495,7 +499,7 @@ void Queue::starts(Node& node) noexcept
             return;
         member.stage = running;
         --starting_count_;
-        (void)ask_for_turns();
+        (void)ask_for_turns(true);
     }
     pump();
 }
@@ -529,7 +533,7 @@ void Queue::ended(Membership& member) noexcept
         if (member.stage == apart || member.stage == waits)
             leave_room(1);
         last = forget(member);
-        (void)ask_for_turns();
+        (void)ask_for_turns(true);
     }
     finish_if(last);
     pump();
@@ -553,7 +557,7 @@ void Queue::close(std::int32_t how)
         life_ = life;
         paused_ = false;
         leave_room(0);
-        turn = ask_for_turns();
+        turn = ask_for_turns(life == Life::draining);
         last = members_ == 0 && !finished_;
         finished_ = finished_ || last;
     }
@@ -575,7 +579,7 @@ void Queue::executor_closed(std::int32_t how) noexcept
         executor_life_ = how == EXECQ_CANCEL ? Life::canceling : std::max(executor_life_, Life::draining);
         paused_ = false;
         leave_room(0);
-        turn = ask_for_turns();
+        turn = ask_for_turns(how != EXECQ_CANCEL);
     }
     pump();
     if (how == EXECQ_CANCEL && turn != EXECQ_OK)

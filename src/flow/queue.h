@@ -110,7 +110,7 @@ private:
     void note_started(Membership& member, Stage stage) EXECQ_REQUIRES(mutex_);
     void run(Worker* worker, const Started& started);
     execq_status line_up(Node* const* nodes, std::size_t n);
-    execq_status ask_for_turns() EXECQ_REQUIRES(mutex_);
+    execq_status ask_for_turns(bool must) EXECQ_REQUIRES(mutex_);
     void pump();
     bool cancels() const EXECQ_REQUIRES(mutex_);
     void skip(Membership& member) EXECQ_REQUIRES(mutex_);

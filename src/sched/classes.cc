@@ -55,6 +55,10 @@ Item Executor::take_high(Worker& worker)
 Item Executor::find_aside(Worker& worker)
 {
     const std::uint32_t aside = aside_.load(std::memory_order_relaxed);
+    if ((aside & owed_bit) != 0) {
+        if (const Item item = take_owed())
+            return item;
+    }
     if ((aside & surplus_bit) != 0 && may_stand_aside(worker)) {
         worker.surplus = worker.attends = true;
         return {};

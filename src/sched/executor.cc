@@ -658,6 +658,29 @@ LoopLeftovers Executor::leftovers()
     return leftovers_;
 }
 
+// Where the last thread is lost to a pthread_exit and no other one can be started, nobody is left to try again: that thread does
+// not end before another one has begun, or nothing waits any more.
+void Executor::await_successor()
+{
+    constexpr std::int64_t pause_ns = 10'000'000;
+    const auto abandoned = [this] {
+        const bool for_loops =
+            reserved_ != 0 ? reserved_threads_.load(std::memory_order_seq_cst) == 0 : roster_.threads() == 0;
+        return (roster_.threads() == 0 && work_visible()) || (for_loops && loop_tasks_wait());
+    };
+    while (abandoned()) {
+        {
+            const MutexLock lock(mutex_);
+            if (!abandoned())
+                return;
+            const bool for_loops =
+                reserved_ != 0 && reserved_threads_.load(std::memory_order_relaxed) == 0 && loop_tasks_wait();
+            (void)(for_loops ? start_reserved() : start_waking_worker());
+        }
+        futex_wait(roster_.futex_word(), 0, Deadline::after(pause_ns));
+    }
+}
+
 void Executor::worker_leaves(Worker& worker)
 {
     // What waits here, with a worker that was lost to a pthread_exit, is for the others.
@@ -683,6 +706,7 @@ void Executor::worker_leaves(Worker& worker)
     if (loop_tasks_wait())
         wake_for_loop();
     futex_wake_all(worker.reserved() ? &reserved_threads_ : roster_.futex_word());
+    await_successor();
     if (join_previous)
         pthread_join(before, nullptr);
 }

@@ -106,8 +106,9 @@ public:
     execq_status submit_async(Node& node) noexcept;
     // A task that may have a turnstile, of any kind: through that, or as the two above.
     execq_status hand_in(Node& node) noexcept;
-    // A turn of a turnstile, with a use of it. Closed or not: EXECQ_OK, EXECQ_ENOMEM, EXECQ_EAGAIN.
-    execq_status submit_turn(Turnstile& turnstile) noexcept;
+    // A turn of a turnstile, with a use of it. Closed or not: EXECQ_OK or, where there is no thread and none can be started,
+    // EXECQ_ENOMEM, EXECQ_EAGAIN. Where it must, it is EXECQ_OK all the same, and the next thread finds the turn.
+    execq_status submit_turn(Turnstile& turnstile, bool must) noexcept;
     // Until it is removed, which needs no lock of the turnstile's, the turnstile is told of closes, also of one that was.
     void add_turnstile(Turnstile& turnstile);
     void remove_turnstile(Turnstile& turnstile);
@@ -275,6 +276,7 @@ private:
     enum class Call { any, loop };
     execq_status start_worker(bool token, Call call = Call::any) EXECQ_REQUIRES(mutex_);
     void note_leftovers(const LoopLeftovers& leftovers);
+    void await_successor();
     void close_queues(std::int32_t how);
     void ask_all_open();
     void tell_turnstiles(std::int32_t how);
@@ -350,7 +352,7 @@ private:
 
     // ---- priorities (classes.cc) ----
     using TaskClasses = ClassInboxes<TaskInbox>;
-    enum : std::uint32_t { classes_bit = 1, surplus_bit = 2 };
+    enum : std::uint32_t { classes_bit = 1, surplus_bit = 2, owed_bit = 4 };
     TaskClasses::Pair* open_classes(TaskClasses& classes);
     execq_status submit_class(Node& node);
     [[gnu::noinline]] Item find_aside(Worker& worker);
@@ -433,6 +435,10 @@ private:
     // What is accepted, from outside, by push(inbox, force).
     template <class Push>
     execq_status submit_by(const Push& push);
+    execq_status push_turn(Turnstile& turnstile);
+    void owe_turn(Turnstile& turnstile);
+    bool turns_owed() const { return (aside_.load(std::memory_order_seq_cst) & owed_bit) != 0; }
+    Item take_owed();
     template <class Push>
     execq_status submit_first(const Push& push, bool& submitted, bool turn = false);
     TaskInbox& inbox_of_thread();
@@ -532,7 +538,8 @@ private:
     // Written under mutex_; read by workers without it, to see a cancellation.
     std::atomic<Mode> mode_{Mode::open};
     // What a worker has to look at besides: classes_bit, once there was a task with a priority; surplus_bit, while more
-    // threads than cap_ are about. Written under mutex_; a hint.
+    // threads than cap_ are about; owed_bit, while a turn is owed. Written under mutex_; a hint, but for the last, which look()
+    // counts on.
     std::atomic<std::uint32_t> aside_{0};
     // 0 where there are reserved ones. Written under mutex_; read by who looks for a slot (see loop_work.cc).
     std::atomic<std::uint32_t> loop_workers_{first_size_.loop_workers};
@@ -575,6 +582,7 @@ private:
     SpareCounts spare_counts_ EXECQ_GUARDED_BY(mutex_);
     LoopLeftovers leftovers_ EXECQ_GUARDED_BY(mutex_);
     HookList<Turnstile> turnstiles_ EXECQ_GUARDED_BY(mutex_);
+    Turnstile* owed_ EXECQ_GUARDED_BY(mutex_) = nullptr;  // the first of those with turns that found no memory
     std::uint64_t started_ EXECQ_GUARDED_BY(mutex_) = 0;  // threads, ever
     std::uint64_t wakes_ EXECQ_GUARDED_BY(mutex_) = 0;    // of sleepers, ever
     HookList<Worker> idle_reserved_ EXECQ_GUARDED_BY(mutex_);

@@ -383,9 +383,9 @@ Item Manual::take()
     if (seed_ == 0)
         return executor_.find_for_visitor(executor_.workers_[0]);
     gather();
+    if (taken() == 0)  // nothing is there, or no memory to choose in
+        return executor_.find_for_visitor(executor_.workers_[0]);
     const MutexLock lock(taken_mutex_);
-    if (taken_.empty())
-        return {};
     const auto at = taken_.begin() + static_cast<std::ptrdiff_t>(random() % taken_.size());
     const Item item = *at;
     taken_.erase(at);

@@ -125,7 +125,7 @@ bool Executor::work_seems_visible() const
         if (!inboxes_[i].seems_empty())
             return true;
     }
-    bool visible = !classes_.seems_empty() || (loop_tasks_seem_to_wait() && has_free_slot());
+    bool visible = turns_owed() || !classes_.seems_empty() || (loop_tasks_seem_to_wait() && has_free_slot());
     for_each_worker([&](const Worker& worker) { visible = visible || worker.own_size() != 0; });
     return visible;
 }
@@ -136,7 +136,7 @@ Executor::Sight Executor::look() const
         if (!inboxes_[i].empty())
             return Sight::work;
     }
-    if (!classes_.empty())
+    if (turns_owed() || !classes_.empty())
         return Sight::work;
     Sight sight = Sight::nothing;
     for_each_worker([&](const Worker& worker) {

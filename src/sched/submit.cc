@@ -108,7 +108,42 @@ execq_status Executor::submit_first(const Push& push, bool& submitted, bool turn
     return status_of(push(inbox_of_thread()));
 }
 
-execq_status Executor::submit_turn(Turnstile& turnstile) noexcept
+execq_status Executor::submit_turn(Turnstile& turnstile, bool must) noexcept
+{
+    const execq_status status = push_turn(turnstile);
+    if (status == EXECQ_OK || (!must && roster_.threads() == 0))
+        return status;
+    owe_turn(turnstile);
+    return EXECQ_OK;
+}
+
+// A turnstile that waits for nothing but this turn has no other event to go on by. So it takes no memory: as a push, it is
+// visible before the look at the roster.
+void Executor::owe_turn(Turnstile& turnstile)
+{
+    {
+        const MutexLock lock(mutex_);
+        if (turnstile.owed++ == 0)
+            turnstile.next_owed = std::exchange(owed_, &turnstile);
+        aside_.fetch_or(owed_bit, std::memory_order_seq_cst);
+    }
+    wake_if_wanted();
+}
+
+Item Executor::take_owed()
+{
+    const MutexLock lock(mutex_);
+    Turnstile* turnstile = owed_;
+    if (turnstile == nullptr)
+        return {};
+    if (--turnstile->owed == 0)
+        owed_ = std::exchange(turnstile->next_owed, nullptr);
+    if (owed_ == nullptr)
+        aside_.fetch_and(~std::uint32_t{owed_bit}, std::memory_order_seq_cst);
+    return Item(*turnstile);
+}
+
+execq_status Executor::push_turn(Turnstile& turnstile)
 {
     Worker* worker = own_worker();
     if (worker != nullptr && worker->own_queue_of() != nullptr)

@@ -19,6 +19,7 @@
 #include "base/annotations.h"
 #include "base/immortal.h"
 #include "base/on_stack.h"
+#include "base/thread_end.h"
 #include "base/uv_table.h"
 #include "sched/worker.h"
 #include "task/callbacks.h"
@@ -110,17 +111,7 @@ void print_leftovers(const LoopLeftovers& left, const execq_uv_table& table)
 }
 
 // Threads that are no workers close their loop when they end.
-struct AtThreadExit {
-    bool armed = false;
-    ~AtThreadExit();
-};
-
-thread_local AtThreadExit at_thread_exit;
-thread_local constinit bool ending = false;
-
-AtThreadExit::~AtThreadExit()
-{
-    ending = true;
+[[maybe_unused]] const AtThreadEnd close_loop([] {
     // On a worker that is exit() inside a task.
     const ThreadLoop* loop = Worker::current() == nullptr ? ThreadLoop::current() : nullptr;
     if (loop == nullptr)
@@ -129,7 +120,7 @@ AtThreadExit::~AtThreadExit()
     const LoopLeftovers left = ThreadLoop::end_of_thread();
     if (left.loops != 0)
         print_leftovers(left, table);
-}
+});
 
 }  // namespace
 
@@ -180,8 +171,10 @@ const InChild ThreadLoop::in_child_([](void*) {
 execq_status ThreadLoop::open(ThreadLoop** out)
 {
     if (current_ == nullptr) {
-        if (ending)
+        if (AtThreadEnd::passed())
             return EXECQ_ECLOSED;
+        if (!AtThreadEnd::watch())
+            return EXECQ_ENOMEM;
         const execq_uv_table& table = table_ != nullptr ? *table_ : own_uv_table();
         if (!can_own_loops(table))
             return EXECQ_ENOTSUP;
@@ -193,7 +186,6 @@ execq_status ThreadLoop::open(ThreadLoop** out)
             delete loop;
             return status;
         }
-        at_thread_exit.armed = true;  // the first use has its destructor registered
         current_ = loop;
         if (Worker* worker = Worker::current())
             worker->note_loop(loop);

@@ -104,6 +104,17 @@ int ThreadPlan::start(void* (*main)(void*), void* argument) const
     return error;
 }
 
+std::size_t ThreadPlan::stack_size() const
+{
+    std::size_t size = stack_size_;
+    pthread_attr_t attributes;
+    if (size == 0 && pthread_attr_init(&attributes) == 0) {
+        (void)pthread_attr_getstacksize(&attributes, &size);
+        pthread_attr_destroy(&attributes);
+    }
+    return size;
+}
+
 void ThreadPlan::settle_here() const
 {
     if (pinned_)

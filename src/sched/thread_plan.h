@@ -36,6 +36,8 @@ public:
 
     // As pthread_create with an inherited mask of signals; answers its error.
     int start(void* (*main)(void*), void* argument) const;
+    // Bytes of each thread's stack; 0: unknown.
+    std::size_t stack_size() const;
     // On the new thread: the processors, as far as they are still to be had.
     void settle_here() const;
     // The user's initializer: 0, or what it failed with, and then an error (null where memory is out) for the caller.

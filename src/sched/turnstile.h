@@ -44,7 +44,10 @@ public:
     virtual bool try_retain_use() noexcept = 0;
     virtual void drop_use() noexcept = 0;
 
-    std::int32_t told_close = 0;  // the executor's, under its mutex: of which close it was told last
+    // The executor's, under its mutex.
+    std::int32_t told_close = 0;     // of which close it was told last
+    std::uint32_t owed = 0;          // turns that no inbox has room for
+    Turnstile* next_owed = nullptr;  // the next one that has some
 
 protected:
     Turnstile() = default;

@@ -145,6 +145,8 @@ void* Worker::thread_main(void* argument)
     leave.worker->mine_ = &this_thread;
     ThreadLoop::use_table(leave.worker->executor_.uv_table());
     leave.worker->note_stack();
+    if (leave.worker->stack_bottom_ == nullptr) [[unlikely]]
+        leave.worker->guess_stack();
     leave.worker->name_thread();
     leave.worker->executor_.plan().settle_here();
     leave.worker->executor_.enter(*leave.worker);
@@ -392,12 +394,22 @@ void Worker::note_stack()
     stack_bottom_ = nullptr;  // the predecessor's
     pthread_attr_t attributes;
     if (pthread_getattr_np(pthread_self(), &attributes) != 0)
-        return;  // then stack_left() is 0 and nothing is run in place
+        return;
     void* bottom = nullptr;
     std::size_t size = 0;
     if (pthread_attr_getstack(&attributes, &bottom, &size) == 0)
         stack_bottom_ = static_cast<const std::byte*>(bottom);
     pthread_attr_destroy(&attributes);
+}
+
+// On a thread of ours, at its beginning: asking for the stack takes memory, which may be out, and without an answer nothing is
+// run in place, ever. Rather too high than too low.
+void Worker::guess_stack()
+{
+    constexpr std::size_t above_and_guard = 128 * 1024;  // thread-locals, frames, pages that nobody may touch
+    const std::size_t size = executor_.plan().stack_size();
+    if (size > above_and_guard)
+        stack_bottom_ = static_cast<const std::byte*>(__builtin_frame_address(0)) - (size - above_and_guard);
 }
 
 std::size_t Worker::stack_left() const

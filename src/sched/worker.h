@@ -315,6 +315,7 @@ private:
     bool begin();
     void work();
     void note_stack();
+    void guess_stack();
     void name_thread() const;
 
     Executor& executor_;
