@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/futex.h"
+#include "base/sync_point.h"
 #include "task/callbacks.h"
 #include "task/room.h"
 #include "task/unobserved.h"
@@ -182,6 +183,7 @@ std::int32_t Node::cancel_reason() const
 
 bool Node::try_claim_cancel(std::int32_t reason)
 {
+    EXECQ_SYNC_POINT("cancel claims");
     std::uint64_t word = state_.load(std::memory_order_relaxed);
     while (phase_of(word) == Phase::pending) {
         std::uint64_t moved = with_phase(word, Phase::settling);
@@ -198,6 +200,7 @@ bool Node::try_claim_cancel(std::int32_t reason)
 
 bool Node::request_cancel(std::int32_t reason)
 {
+    EXECQ_SYNC_POINT("cancel asks");
     std::uint64_t word = state_.load(std::memory_order_relaxed);
     while (phase_of(word) < Phase::settling) {
         if ((word & cancel_flag) != 0)
@@ -234,6 +237,7 @@ bool Node::end_extended_run(std::int32_t code, void* value)
 
 void Node::settle_shared(std::uint64_t word, Phase phase, std::uintptr_t outcome, Reference reference)
 {
+    EXECQ_SYNC_POINT("future settles");
     const ErrnoKeeper keeper;
     if ((word & timed_flag) != 0) [[unlikely]]
         withdraw_timer();
@@ -396,6 +400,7 @@ bool Node::set_flag(std::uint64_t flag, std::uint64_t& word)
 
 bool Node::announce_waiter(std::uint32_t& word)
 {
+    EXECQ_SYNC_POINT("waiter announces itself");
     std::uint64_t whole = 0;
     const bool pending = set_flag(waiter_flag, whole);
     word = static_cast<std::uint32_t>(whole);

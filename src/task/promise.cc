@@ -16,6 +16,7 @@
 #include "base/atomics.h"
 #include "base/futex.h"
 #include "base/process.h"
+#include "base/sync_point.h"
 #include "base/thread_waits.h"
 #include "task/callbacks.h"
 #include "task/node.h"
@@ -226,6 +227,7 @@ void Node::settle_as_failed(Node& source)
 // Claims the outcome, and ends what the promise owns. The caller settles, Leaving.
 bool Node::begin_completion()
 {
+    EXECQ_SYNC_POINT("promise completes");
     std::uint64_t word = state_.load(std::memory_order_relaxed);
     do {
         if (phase_of(word) != Phase::running)
