@@ -49,7 +49,7 @@ public:
     {
         EXECQ_SYNC_POINT("park");
         // Written by both sides. acquire pairs with unpark's release, so that the waker's writes are seen.
-        if (word_.exchange(parked, std::memory_order::acquire) != notified) {  // re-check: true
+        if (word_.exchange(parked, std::memory_order::acquire) != notified) {               // re-check: true
             while (word_.load(std::memory_order::relaxed) == parked && !deadline.passed())  // the exchange acquires
                 Sleep::wait(&word_, parked, deadline);
             return word_.exchange(empty, std::memory_order::acquire) == notified;  // re-check
