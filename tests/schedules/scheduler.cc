@@ -473,6 +473,8 @@ void descriptors_changed() { run.look_at_descriptors = true; }
 
 std::int64_t now_ns() { return run.clock_ns += clock_tick_ns; }
 
+bool returns_early() { return by_chance() && run.random.below(32) == 0; }
+
 void hold_turn() { ++run.held; }
 void let_go() { --run.held; }
 

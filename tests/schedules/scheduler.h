@@ -64,7 +64,8 @@ bool block_on_descriptors(pollfd* descriptors, std::size_t n, std::int64_t deadl
 int wake(const void* address, int most);
 void descriptors_changed();
 std::int64_t now_ns();
-void hold_turn();  // no switches until let_go()
+bool returns_early();  // whether a wait that may end for no reason does so now
+void hold_turn();      // no switches until let_go()
 void let_go();
 int start(pthread_t* thread, const pthread_attr_t* attributes, void* (*main)(void*), void* argument);
 // ETIMEDOUT at the deadline; 0: has ended, and may be joined.

@@ -52,7 +52,7 @@ long wait_on_futex(const std::uint32_t* word, std::uint32_t expected, const time
     std::int64_t deadline_ns = never_ns;
     if (until != nullptr)
         deadline_ns = ns_of(*until) + (relative ? now_ns() : 0);
-    if (block(word, deadline_ns, "in futex wait"))
+    if (returns_early() || block(word, deadline_ns, "in futex wait"))
         return 0;
     errno = ETIMEDOUT;
     return -1;
