@@ -49,11 +49,11 @@ SCHEDULE(loop_detach)
             CHECK_STATUS(execq_promise_resolve(promise, nullptr), EXECQ_OK);
         });
         const std::uint64_t turns = choice(4);
-        if (turns == 3) {  // all of it, if the loop waits for what is under way
-            while (jobs[0].delivered + jobs[1].delivered + jobs[2].delivered < 3) {
-                if (uv_run(&loop, UV_RUN_ONCE) == 0)
-                    yield("the loop has nothing yet");
-            }
+        if (turns == 3) {  // all of it
+            CHECK_STATUS(execq_loop_hold(port), EXECQ_OK);
+            while (jobs[0].delivered + jobs[1].delivered + jobs[2].delivered < 3)
+                uv_run(&loop, UV_RUN_ONCE);
+            CHECK_STATUS(execq_loop_unhold(port), EXECQ_OK);
         } else {
             for (std::uint64_t i = 0; i < turns; ++i)
                 uv_run(&loop, UV_RUN_NOWAIT);
