@@ -38,6 +38,8 @@ struct Arguments {
 struct Figures {
     std::uint64_t runs = 0, steps = 0, switches = 0;
     std::map<std::uint64_t, std::uint64_t> schedules;  // by hash
+
+    unsigned long long average(std::uint64_t sum) const { return runs == 0 ? 0 : sum / runs; }
 };
 
 Report* report = nullptr;
@@ -234,6 +236,7 @@ int run_many(Plan plan, const Arguments& arguments)
     Figures figures;
     for (std::uint64_t i = 0; i < arguments.seeds; ++i) {
         plan.seed = arguments.first + i;
+        const unsigned long long number = i + 1;
         const bool fine = run_once(plan);
         figures.runs += 1;
         figures.steps += report->steps;
@@ -245,17 +248,15 @@ int run_many(Plan plan, const Arguments& arguments)
             continue;
         if (!scenario.faulty) {
             show_failure(plan.seed, shown_steps);
-            std::printf("found by seed number %llu\n", static_cast<unsigned long long>(i + 1));
+            std::printf("found by seed number %llu\n", number);
             return 1;
         }
-        std::printf("%s: the fault is found by seed number %llu: %s", scenario.name,
-                    static_cast<unsigned long long>(i + 1), report->text);
+        std::printf("%s: the fault is found by seed number %llu: %s", scenario.name, number, report->text);
         return same_again(plan) ? 0 : 1;
     }
     std::printf("%s: %llu seeds, %zu different schedules, on average %llu steps and %llu switches\n", scenario.name,
-                static_cast<unsigned long long>(figures.runs), figures.schedules.size(),
-                static_cast<unsigned long long>(figures.steps / std::max<std::uint64_t>(figures.runs, 1)),
-                static_cast<unsigned long long>(figures.switches / std::max<std::uint64_t>(figures.runs, 1)));
+                static_cast<unsigned long long>(figures.runs), figures.schedules.size(), figures.average(figures.steps),
+                figures.average(figures.switches));
     if (scenario.faulty)
         std::printf("%s: its fault is not found\n", scenario.name);
     return scenario.faulty ? 1 : 0;

@@ -9,7 +9,7 @@ namespace {
 struct Scene {
     int called = 0;
     bool may_be_called = false;
-    bool told = false;
+    Gate registered;
 };
 
 void called(void* env)
@@ -27,10 +27,12 @@ std::int32_t body(void* env, void**)
     execq_cancel_token token{};
     scene.may_be_called = true;
     CHECK_STATUS(execq_on_cancel(called, env, &token), EXECQ_OK);
+    scene.registered.open();
     point("inside the body", nullptr);
-    if (choice(2) == 0)
+    if (choice(2) == 0) {
         (void)execq_off_cancel(token);
-    scene.told = execq_cancel_requested() != 0;
+        scene.may_be_called = false;
+    }
     return 0;
 }
 
@@ -49,9 +51,13 @@ SCHEDULE(on_cancel)
     explore();
     CHECK_STATUS(execq_submit_with(executor, &options, body, &scene, &future), EXECQ_OK);
     {
-        const auto ask = [&] { (void)execq_future_cancel(future); };
-        const Thread other(ask);
-        ask();
+        const auto ask = [&] { return execq_future_cancel(future); };
+        const Thread early([&] {
+            if (ask() == EXECQ_OK)
+                scene.registered.open();  // it never runs
+        });
+        scene.registered.pass();
+        (void)ask();
     }
     CHECK_STATUS(execq_future_wait(future, -1), EXECQ_OK);
     CHECK(scene.called <= 1);

@@ -8,7 +8,10 @@ using namespace schedules;
 
 namespace {
 
+constexpr std::size_t all = 3;
+
 int running = 0;
+Gate over;
 std::vector<int> started;
 
 struct Numbered {
@@ -22,6 +25,8 @@ std::int32_t body(void* env, void**)
     started.push_back(static_cast<Numbered*>(env)->number);
     point("inside the body", nullptr);
     --running;
+    if (started.size() == all)
+        over.open();
     return 0;
 }
 
@@ -32,7 +37,7 @@ SCHEDULE(queue_pause)
     execq_executor* executor = make_executor(2);
     execq_queue* queue = nullptr;
     CHECK_STATUS(execq_queue_new(executor, nullptr, &queue), EXECQ_OK);
-    std::array<Numbered, 3> tasks{{{0}, {1}, {2}}};
+    std::array<Numbered, all> tasks{{{0}, {1}, {2}}};
     execq_future* closed = nullptr;
     explore();
     {
@@ -49,6 +54,7 @@ SCHEDULE(queue_pause)
         for (Numbered& task : tasks)
             CHECK_STATUS(execq_submit_with(nullptr, &options, body, &task, nullptr), EXECQ_OK);
     }
+    over.pass();  // a drain would resume it
     CHECK_STATUS(execq_queue_close(queue, EXECQ_DRAIN, &closed), EXECQ_OK);
     CHECK_STATUS(execq_future_wait(closed, -1), EXECQ_OK);
     CHECK(started == (std::vector<int>{0, 1, 2}) && running == 0);

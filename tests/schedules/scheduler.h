@@ -67,10 +67,10 @@ std::int64_t now_ns();
 bool returns_early();  // whether a wait that may end for no reason does so now
 void hold_turn();      // no switches until let_go()
 void let_go();
-int start(pthread_t* thread, const pthread_attr_t* attributes, void* (*main)(void*), void* argument);
+int start(pthread_t* handle, const pthread_attr_t* attributes, void* (*main)(void*), void* argument);
 // ETIMEDOUT at the deadline; 0: has ended, and may be joined.
-int await_end(pthread_t thread, std::int64_t deadline_ns);
-bool has_ended(pthread_t thread);
+int await_end(pthread_t handle, std::int64_t deadline_ns);
+bool has_ended(pthread_t handle);
 
 // The system's own, past what stands in for it.
 namespace real {

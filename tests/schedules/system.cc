@@ -21,6 +21,8 @@ using namespace schedules;
 
 namespace {
 
+// NOLINTBEGIN(readability-inconsistent-declaration-parameter-name,bugprone-macro-parentheses): libc's names are reserved
+
 // The one of libc; looked up once. (Not under a guard: the first call may come while the guard's functions are not there.)
 #define REAL(function)                                                                  \
     ([] {                                                                               \
@@ -341,3 +343,5 @@ ssize_t read(int descriptor, void* bytes, size_t size)
 }
 
 }  // extern "C"
+
+// NOLINTEND(readability-inconsistent-declaration-parameter-name,bugprone-macro-parentheses)
