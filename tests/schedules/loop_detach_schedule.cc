@@ -9,6 +9,31 @@ using namespace schedules;
 namespace {
 
 bool detached = false;
+bool closing = false;
+
+// The libuv of this program, but for a look at whether the handle is still there.
+int send(uv_async_t* async)
+{
+    point("before the send", nullptr);
+    CHECK(!closing);
+    return uv_async_send(async);
+}
+void close(uv_handle_t* handle, uv_close_cb callback)
+{
+    closing = true;
+    uv_close(handle, callback);
+}
+
+execq_loop* attach(uv_loop_t& loop)
+{
+    execq_uv_table table;
+    execq_uv_table_here(&table);
+    table.async_send = send;
+    table.close = close;
+    execq_loop* port = nullptr;
+    CHECK_STATUS(execq_loop_attach_uv(&loop, &table, &port), EXECQ_OK);
+    return port;
+}
 
 struct Job {
     int delivered = 0;
@@ -31,9 +56,8 @@ SCHEDULE(loop_detach)
 {
     execq_executor* executor = make_executor(1);
     uv_loop_t loop;
-    execq_loop* port = nullptr;
     CHECK(uv_loop_init(&loop) == 0);
-    CHECK_STATUS(execq_loop_attach(&loop, &port), EXECQ_OK);
+    execq_loop* port = attach(loop);
     execq_promise* promise = nullptr;
     execq_future* future = nullptr;
     CHECK_STATUS(execq_promise_new(nullptr, &promise, &future), EXECQ_OK);
