@@ -28,7 +28,7 @@ constexpr std::uint64_t shown_steps = 80;
 constexpr std::uint64_t always_twice = 10;  // of the seeds, the first
 
 struct Arguments {
-    std::uint64_t seeds = 1'000;
+    std::uint64_t seeds = 2'000;
     std::uint64_t first = 0;
     bool one = false;    // --seed
     bool twice = false;  // each seed two times, which have to be the same
