@@ -9,6 +9,7 @@
 
 #include "base/atomics.h"
 #include "base/clock.h"
+#include "base/sync_point.h"
 
 namespace execq::core {
 
@@ -47,6 +48,7 @@ public:
     // Only the owning thread. False: the deadline passed first.
     bool park(Deadline deadline = Deadline::after(-1))
     {
+        EXECQ_SYNC_POINT("park");
         // Written by both sides. acquire pairs with unpark's release, so that the waker's writes are seen.
         if (word_.exchange(parked, std::memory_order::acquire) != notified) {               // re-check: true
             while (word_.load(std::memory_order::relaxed) == parked && !deadline.passed())  // the exchange acquires
@@ -60,6 +62,7 @@ public:
     // Any thread.
     void unpark()
     {
+        EXECQ_SYNC_POINT("unpark");
         if (word_.exchange(notified, std::memory_order::release) == parked)
             Sleep::wake_one(&word_);
     }

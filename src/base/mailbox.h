@@ -20,6 +20,7 @@
 
 #include "base/atomics.h"
 #include "base/links.h"
+#include "base/sync_point.h"
 
 namespace execq::core {
 
@@ -44,6 +45,7 @@ public:
     template <class Visit>
     Link* take_all(const Visit& visit)
     {
+        EXECQ_SYNC_POINT("mailbox take");
         return in_order(head_.exchange(nullptr, std::memory_order::acq_rel), visit);
     }
     Link* take_all()
@@ -54,6 +56,7 @@ public:
     // Consumer only, once. Refuses all later items, waits for senders still inside send(), returns the rest.
     Link* close()
     {
+        EXECQ_SYNC_POINT("mailbox close");
         Link* rest = head_.exchange(&closed_, std::memory_order::acq_rel);
         // acquire: their sends happened before the handle is closed.
         while (senders_.load(std::memory_order::acquire) != 0)  // re-check
@@ -65,6 +68,7 @@ private:
     template <class Send>
     bool install(Link* item, const Send& send)
     {
+        EXECQ_SYNC_POINT("mailbox post");
         Link* head = head_.load(std::memory_order::relaxed);  // a guess: every decision is made by a CAS on it
         for (;;) {
             if (head == &closed_)  // re-check

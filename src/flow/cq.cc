@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/sync_point.h"
 #include "base/thread_waits.h"
 #include "sched/manual.h"
 #include "task/callbacks.h"
@@ -108,6 +109,7 @@ execq_status Cq::await_signal(Deadline deadline)
 
 void Cq::deliver(Registration& registration) noexcept
 {
+    EXECQ_SYNC_POINT("cq delivers");
     HeapRegistration& heap = *heap_of(registration);
     {
         const MutexLock lock(mutex_);
@@ -129,6 +131,7 @@ void Cq::deliver(Registration& registration) noexcept
 
 execq_status Cq::drain(execq_completion* out, std::size_t max, std::size_t* n)
 {
+    EXECQ_SYNC_POINT("cq drains");
     if (closed_.load(std::memory_order_acquire))
         return EXECQ_ECLOSED;
     clear();
@@ -159,6 +162,7 @@ execq_status Cq::drain(execq_completion* out, std::size_t max, std::size_t* n)
 
 execq_status Cq::close(execq_drop_fn drop_tag)
 {
+    EXECQ_SYNC_POINT("cq closes");
     if (closed_.exchange(true, std::memory_order_acq_rel))
         return EXECQ_EALREADY;
     const CallbackScope scope;

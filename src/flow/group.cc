@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/futex.h"
+#include "base/sync_point.h"
 #include "base/thread_waits.h"
 #include "sched/body.h"
 #include "sched/manual.h"
@@ -364,6 +365,7 @@ void Group::accepted(Membership& member) noexcept
 
 void Group::ended(Membership& member) noexcept
 {
+    EXECQ_SYNC_POINT("group's task has ended");
     Node& node = member.node;
     Error* failure = node.error();
     Rest rest;
@@ -399,6 +401,7 @@ bool Group::waits_for_members(const Node& node) const
 
 execq_status Group::cancel(std::int32_t reason)
 {
+    EXECQ_SYNC_POINT("group cancels");
     Rest rest;
     {
         const TreeLock lock(*mutex_);
@@ -479,6 +482,7 @@ struct Group::Waiting {
 
 execq_status Group::join(Deadline deadline)
 {
+    EXECQ_SYNC_POINT("group joins");
     run_queued();
     if (!deadline.only_look() && waits_for_this_thread(*identity_))
         return EXECQ_EDEADLK;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/immortal.h"
+#include "base/sync_point.h"
 #include "base/uv_table.h"
 #include "execq/status.h"
 #include "sched/body.h"
@@ -93,6 +94,7 @@ bool LoopPort::this_thread_has_any(const uv_loop_s* but)
 
 execq_status LoopPort::detach()
 {
+    EXECQ_SYNC_POINT("loop detaches");
     // From here on nobody can register; what is complete is still delivered.
     const std::uint64_t before = uses_.fetch_add(guest_unit + std::exchange(begun_, 0), std::memory_order_relaxed);
     if ((before & attached_unit) == 0 ||
@@ -224,6 +226,7 @@ bool LoopPort::post(Registration& registration)
 
 void LoopPort::deliver(Registration& registration) noexcept
 {
+    EXECQ_SYNC_POINT("loop delivers");
     HeapRegistration* heap = heap_of(registration);
     if (heap != nullptr && heap->listed) {
         const MutexLock lock(mutex_);
@@ -353,6 +356,7 @@ void LoopPort::note_thread()
 
 void LoopPort::on_wake(uv_async_s* async)
 {
+    EXECQ_SYNC_POINT("loop wakes");
     LoopPort& port = *port_of(async);
     if (!port.inherited()) [[likely]]  // else a child runs its copy of the loop
         port.work();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/futex.h"
+#include "base/sync_point.h"
 #include "base/thread_waits.h"
 #include "sched/body.h"
 #include "sched/manual.h"
@@ -79,6 +80,7 @@ void Queue::drop_use() noexcept
 
 execq_status Queue::pause()
 {
+    EXECQ_SYNC_POINT("queue pauses");
     const MutexLock lock(mutex_);
     if (life_ != Life::open || executor_life_ != Life::open)
         return EXECQ_ECLOSED;
@@ -448,6 +450,7 @@ void Queue::take_turn(Worker& worker)
 // Who finds somebody at it leaves it to him, so that an engine that runs a task at once does not nest the next one in it.
 void Queue::pump()
 {
+    EXECQ_SYNC_POINT("queue pumps");
     if (executor_.engine() == nullptr)
         return;
     {
@@ -506,6 +509,7 @@ void Queue::starts(Node& node) noexcept
 
 void Queue::ended(Membership& member) noexcept
 {
+    EXECQ_SYNC_POINT("queue's task has ended");
     Node& node = member.node;
     bool waited = false;
     bool last = false;

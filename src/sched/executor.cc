@@ -10,6 +10,7 @@
 
 #include "base/futex.h"
 #include "base/immortal.h"
+#include "base/sync_point.h"
 #include "base/thread_waits.h"
 #include "sched/cpus.h"
 #include "sched/loop_place.h"
@@ -345,6 +346,7 @@ void Executor::ask_all_open()
 
 void Executor::close_queues(std::int32_t how)
 {
+    EXECQ_SYNC_POINT("executor closes");
     const MutexLock lock(mutex_);
     if (how == EXECQ_CANCEL) {
         mode_.store(Mode::canceling, std::memory_order_release);
@@ -683,6 +685,7 @@ void Executor::await_successor()
 
 void Executor::worker_leaves(Worker& worker)
 {
+    EXECQ_SYNC_POINT("worker leaves");
     // What waits here, with a worker that was lost to a pthread_exit, is for the others.
     bool join_previous = false;
     pthread_t before{};

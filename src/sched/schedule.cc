@@ -22,6 +22,7 @@
 #include <utility>
 
 #include "base/spin.h"
+#include "base/sync_point.h"
 #include "sched/body.h"
 #include "sched/executor.h"
 #include "sched/interrupt.h"
@@ -49,6 +50,7 @@ void Executor::wake_if_wanted()
 
 void Executor::wake_one()
 {
+    EXECQ_SYNC_POINT("executor wakes one");
     bool may_start = true;
     do {
         if (!roster_.try_begin_wake())

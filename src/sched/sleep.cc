@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/spin.h"
+#include "base/sync_point.h"
 #include "sched/executor.h"
 #include "task/node_pool.h"
 
@@ -70,6 +71,7 @@ std::uint32_t Executor::others_fetches(const Worker& worker) const
 // Announces the sleep, or a nap: where another worker is there to do what comes, or has begun it.
 Executor::Rest Executor::lie_down(Worker& worker)
 {
+    EXECQ_SYNC_POINT("worker lies down");
     const bool nap = others_keep_up(worker) || look() == Sight::batches;
     const MutexLock lock(mutex_);
     if (mode() != Mode::open)

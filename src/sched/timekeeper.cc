@@ -8,6 +8,7 @@
 
 #include "base/clock.h"
 #include "base/futex.h"
+#include "base/sync_point.h"
 #include "sched/executor.h"
 #include "task/callbacks.h"
 #include "task/cancel.h"
@@ -219,6 +220,7 @@ bool Timekeeper::lay_down(TaskTimer& timer, Executor& executor, std::int64_t at_
 
 void Timekeeper::withdraw(Timer& timer)
 {
+    EXECQ_SYNC_POINT("timer is withdrawn");
     const Stay stay(*this);
     {
         const MutexLock lock(mutex_);
@@ -394,6 +396,7 @@ std::int64_t Timekeeper::next_ns()
 
 bool Timekeeper::fire()
 {
+    EXECQ_SYNC_POINT("timers fire");
     const Stay stay(*this);
     TimerEntry* entry = nullptr;
     {

@@ -1,6 +1,7 @@
 // Node's part that registers completions and hands them over; see completion_slot.h for the states of the slot.
 #include <new>
 
+#include "base/sync_point.h"
 #include "task/callbacks.h"
 #include "task/node.h"
 
@@ -66,6 +67,7 @@ HeapRegistration* Node::preset_record(const Completion& completion)
 
 execq_status Node::register_completion(const Completion& completion)
 {
+    EXECQ_SYNC_POINT("completion registers");
     if (completion.port != nullptr && !completion.port->begin_use())
         return EXECQ_ECLOSED;
     // A node that is done has no use for its own room, which a delivered registration may still be in.

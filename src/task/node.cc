@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/futex.h"
+#include "base/sync_point.h"
 #include "task/callbacks.h"
 #include "task/room.h"
 #include "task/unobserved.h"
@@ -179,6 +180,7 @@ std::int32_t Node::cancel_reason() const { return State::reason_in(state_.look()
 
 bool Node::try_claim_cancel(std::int32_t reason)
 {
+    EXECQ_SYNC_POINT("cancel claims");
     State::Word before = 0;
     if (!state_.try_claim_cancel(reason, before))
         return false;
@@ -189,6 +191,7 @@ bool Node::try_claim_cancel(std::int32_t reason)
 
 Node::Canceled Node::claim_or_ask(std::int32_t reason)
 {
+    EXECQ_SYNC_POINT("cancel claims or asks");
     State::Word before = 0;
     const Canceled canceled = state_.cancel(reason, before);
     if (canceled == Canceled::claimed && State::extended(before))
@@ -210,6 +213,7 @@ bool Node::end_extended_run(std::int32_t code, void* value)
 
 void Node::settle_shared(State::Word word, Phase phase, std::uintptr_t outcome, Reference reference)
 {
+    EXECQ_SYNC_POINT("future settles");
     const ErrnoKeeper keeper;
     if ((word & State::timed_flag) != 0) [[unlikely]]
         withdraw_timer();

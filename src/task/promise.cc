@@ -6,6 +6,7 @@
 #include "base/atomics.h"
 #include "base/futex.h"
 #include "base/process.h"
+#include "base/sync_point.h"
 #include "base/thread_waits.h"
 #include "task/callbacks.h"
 #include "task/node.h"
@@ -208,6 +209,7 @@ void Node::settle_as_failed(Node& source)
 // Claims the outcome, and ends what the promise owns. The caller settles, Leaving.
 bool Node::begin_completion()
 {
+    EXECQ_SYNC_POINT("promise completes");
     State::Word before = 0;
     if (!state_.try_claim_promise(before))
         return false;
