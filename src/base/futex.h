@@ -34,6 +34,7 @@ struct FutexSleep {
         futex_wait(word, expected, deadline);
     }
     static void wake_one(const void* word) { futex_wake(word, 1); }
+    static void wake_all(const void* word) { futex_wake_all(word); }
 };
 
 // A permit of at most one: unpark() gives it, park() takes it or sleeps until it comes.
