@@ -1,4 +1,4 @@
-// Floor 0. A count of references. The model in tests/model/ref_count_model.cc covers it.
+// Floor 0. A count of references. The model in tests/model/cancel_slot_model.cc covers it.
 #pragma once
 
 #include <atomic>

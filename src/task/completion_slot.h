@@ -11,7 +11,7 @@
 // close() is called by who settles the node, if the state word says that somebody has registered. So who pushes asks that
 // word first: without the flag the node was done before, and nobody will come (announced).
 //
-// The model in tests/model/node_state_model.cc covers it.
+// The model in tests/model/completion_slot_model.cc covers it.
 #pragma once
 
 #include <atomic>

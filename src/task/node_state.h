@@ -13,7 +13,7 @@
 //   a claim              (try_start, try_claim_…) acquires what the maker, or the run before, has written
 //   drop_reference()     the last one comes after all that the others did with the node
 //
-// The model in tests/model/node_state_model.cc covers it, with the slot for completions (completion_slot.h).
+// The model in tests/model/node_state_model.cc covers it.
 #pragma once
 
 #include <atomic>
