@@ -1,5 +1,5 @@
-// One of two threads is occupied, and the other one falls asleep, or leaves as soon as it is idle, while two threads submit, one
-// task after the end of the other: none is left to a thread that is on its way out, or to one that is busy.
+// One of two threads is occupied, and the other one falls asleep, or leaves as soon as it is idle, while two threads submit,
+// one task after the end of the other: none is left to a thread that is on its way out, or to one that is busy.
 #include "scenario.h"
 
 using namespace schedules;
