@@ -1,6 +1,6 @@
 // The mailbox against libuv 1.44's uv_async_send: no wake-up is lost, no item is lost or seen early, nothing is sent to a
 // closed handle. The mutants are the naive ways to do it.
-#include "relacy_atomics.h"
+#include "relacy_uv.h"
 
 #include "base/mailbox.h"
 
@@ -8,48 +8,6 @@ namespace {
 
 using execq::core::Link;
 using execq::core::Mailbox;
-
-// What uv_async_send and uv__async_io of libuv 1.44 do. `pending` is first read without ordering, which is what loses
-// wake-ups; the descriptor is the kernel's, so it orders by itself.
-class AsyncHandle {
-public:
-    void send()
-    {
-        RL_ASSERT(open_($) == 1);
-        if (pending_.load(std::memory_order::relaxed) != 0)
-            return;
-        int idle = 0;
-        if (!pending_.compare_exchange_strong(idle, 1, std::memory_order::seq_cst, std::memory_order::seq_cst))
-            return;
-        descriptor_.fetch_add(1, std::memory_order::seq_cst);
-        int busy = 1;
-        pending_.compare_exchange_strong(busy, 2, std::memory_order::seq_cst, std::memory_order::seq_cst);
-    }
-
-    // True if the loop would call the handle's callback now.
-    bool poll()
-    {
-        if (descriptor_.exchange(0, std::memory_order::seq_cst) == 0)
-            return false;
-        int sent = 2;
-        while (!pending_.compare_exchange_strong(sent, 0, std::memory_order::seq_cst, std::memory_order::seq_cst)) {
-            if (sent == 0)
-                return false;
-            sent = 2;
-            rl::yield(1, $);
-        }
-        return true;
-    }
-
-    void close() { open_($) = 0; }
-
-private:
-    template <class T>
-    using Atomic = RelacyAtomics<>::Atomic<T>;
-    Atomic<int> pending_{0};
-    Atomic<int> descriptor_{0};
-    rl::var<int> open_{1};
-};
 
 struct Item : Link {
     rl::var<int> payload{0};
