@@ -3,7 +3,6 @@
 #include <new>
 #include <utility>
 
-#include "base/futex.h"
 #include "base/thread_waits.h"
 #include "sched/body.h"
 #include "sched/manual.h"
@@ -203,8 +202,8 @@ void Group::drop_busy(Rest& rest)
 
 void Group::tell_joiners()
 {
-    turn_.fetch_add(1, std::memory_order_relaxed);  // who sleeps has read it under the mutex
-    futex_wake_all(&turn_);
+    turn_.advance();
+    turn_.wake_all();
 }
 
 // What is inside of it is idle, too. What is inside of one that had finished has: else a chain would cost its length each time.
@@ -527,9 +526,9 @@ execq_status Group::step_until_finished(Deadline deadline)
                 const TreeLock lock(*group.mutex_);
                 if (group.finished_)
                     return;
-                turn = group.turn_.load(std::memory_order_relaxed);
+                turn = group.turn_.now();
             }
-            futex_wait(&group.turn_, turn, until);
+            group.turn_.sleep(turn, until);
         }
         Group& group;
     };
@@ -610,7 +609,7 @@ execq_status Group::look(Worker* worker, Deadline deadline, bool& finished, std:
     const bool passed = deadline.passed();
     const TreeLock lock(*mutex_);
     finished = finished_;
-    turn = turn_.load(std::memory_order_relaxed);
+    turn = turn_.now();
     if (finished || passed)
         return finished ? EXECQ_OK : EXECQ_ETIMEDOUT;
     if (worker != nullptr) {
@@ -638,7 +637,7 @@ execq_status Group::sleep(Worker* worker, Deadline deadline, bool& finished)
     }
     if (status == EXECQ_OK) {
         const ThreadWaits::Scope blocked;
-        futex_wait(&turn_, turn, deadline);
+        turn_.sleep(turn, deadline);
     }
     if (worker != nullptr) {
         const TreeLock lock(*mutex_);

@@ -25,6 +25,7 @@
 #include "base/annotations.h"
 #include "base/clock.h"
 #include "base/links.h"
+#include "base/turn_word.h"
 #include "execq/group.h"
 #include "flow/queue.h"
 #include "sched/executor.h"
@@ -169,7 +170,7 @@ private:
     Group* next_over_ = nullptr;                           // in Rest
 
     // Changed under the mutex: joiners sleep on it.
-    std::atomic<std::uint32_t> turn_{0};
+    TurnWord turn_;
     std::atomic<std::uint32_t> handles_{1};
     std::atomic<std::uint64_t> uses_{1};
 };

@@ -4,61 +4,69 @@
 // that very link, while it is still in here. Who pushes the first one has to wake the loop, after the push. The loop's
 // thread empties the mailbox, which is what its wake-ups are counted by, before it takes the tasks: so a later push either
 // finds its own wake-up still to come, or finds nothing in here and wakes.
+//
+// The model in tests/model/port_model.cc covers it.
 #pragma once
 
-#include <atomic>
-
-#include "task/node.h"
+#include "base/atomics.h"
 
 namespace execq::core {
 
-class LiftStack {
+struct TaskLink;
+class Node;
+class TaskFifo;
+
+// Chain: has an atomic `next`. Link: what is pushed, a Chain. Tasks: has push(Link&).
+template <class Chain, class Link, class Tasks, class Atomics = StdAtomics>
+class BasicLiftStack {
 public:
     enum class Push { first, later, closed };
 
-    Push push(Node& node)
+    Push push(Link& link)
     {
-        TaskLink* head = head_.load(std::memory_order_relaxed);
+        Chain* head = head_.load(std::memory_order::relaxed);
         do {
             if (head == &closed_)
                 return Push::closed;
-            node.TaskLink::next.store(head, std::memory_order_relaxed);
+            link.Chain::next.store(head, std::memory_order::relaxed);
             // release: the task is visible to who takes it.
-        } while (!head_.compare_exchange_weak(head, &node, std::memory_order_acq_rel, std::memory_order_relaxed));
+        } while (!head_.compare_exchange_weak(head, &link, std::memory_order::acq_rel, std::memory_order::relaxed));
         return head == nullptr ? Push::first : Push::later;
     }
 
-    bool empty() const { return head_.load(std::memory_order_relaxed) == nullptr; }
+    bool empty() const { return head_.load(std::memory_order::relaxed) == nullptr; }
 
     // The loop's thread only: appends what is here to `tasks`.
-    void take_all(TaskFifo& tasks)
+    void take_all(Tasks& tasks)
     {
         if (!empty())
-            append_in_order(head_.exchange(nullptr, std::memory_order_acq_rel), tasks);
+            append_in_order(head_.exchange(nullptr, std::memory_order::acq_rel), tasks);
     }
     // The same, once; refuses all later tasks.
-    void close(TaskFifo& tasks) { append_in_order(head_.exchange(&closed_, std::memory_order_acq_rel), tasks); }
+    void close(Tasks& tasks) { append_in_order(head_.exchange(&closed_, std::memory_order::acq_rel), tasks); }
 
 private:
-    static void append_in_order(TaskLink* newest, TaskFifo& tasks)
+    static void append_in_order(Chain* newest, Tasks& tasks)
     {
-        TaskLink* oldest = nullptr;
+        Chain* oldest = nullptr;
         while (newest != nullptr) {
-            TaskLink* older = newest->next.load(std::memory_order_relaxed);
-            newest->next.store(oldest, std::memory_order_relaxed);
+            Chain* older = newest->next.load(std::memory_order::relaxed);
+            newest->next.store(oldest, std::memory_order::relaxed);
             oldest = newest;
             newest = older;
         }
         while (oldest != nullptr) {
-            TaskLink* newer = oldest->next.load(std::memory_order_relaxed);
-            tasks.push(static_cast<Node&>(*oldest));
+            Chain* newer = oldest->next.load(std::memory_order::relaxed);
+            tasks.push(static_cast<Link&>(*oldest));
             oldest = newer;
         }
     }
 
     // Producers push, the consumer swaps; see the top of the file.
-    std::atomic<TaskLink*> head_{nullptr};
-    TaskLink closed_;  // a mark, never linked
+    typename Atomics::template Atomic<Chain*> head_{nullptr};
+    Chain closed_;  // a mark, never linked
 };
+
+using LiftStack = BasicLiftStack<TaskLink, Node, TaskFifo>;
 
 }  // namespace execq::core

@@ -94,10 +94,8 @@ bool LoopPort::this_thread_has_any(const uv_loop_s* but)
 execq_status LoopPort::detach()
 {
     // From here on nobody can register; what is complete is still delivered.
-    const std::uint64_t before = uses_.fetch_add(guest_unit + std::exchange(begun_, 0), std::memory_order_relaxed);
-    if ((before & attached_unit) == 0 ||
-        (uses_.fetch_sub(attached_unit, std::memory_order_acq_rel) & attached_unit) == 0) {
-        give_up(guest_unit);
+    if (!Uses::attached_in(uses_.enter(std::exchange(begun_, 0))) || !uses_.try_detach()) {
+        give_up(Uses::guest_unit);
         return EXECQ_EALREADY;
     }
     {
@@ -116,7 +114,7 @@ execq_status LoopPort::detach()
         over += std::exchange(holds_, 0);
     }
     uv_.close(handle(), on_close);
-    give_up(guest_unit + over);
+    give_up(Uses::guest_unit + over);
     return EXECQ_OK;
 }
 
@@ -132,7 +130,7 @@ void LoopPort::release()
             reference(true);  // an idle loop has to go round once more
         wake();
     }
-    give_up(handles_unit);
+    give_up(Uses::handles_unit);
 }
 
 // ---- keeping the loop alive ----
@@ -151,31 +149,34 @@ void LoopPort::end_use()
 // By the caller: who wakes the loop in any case, after this.
 bool LoopPort::begin_use_anywhere(Wake how)
 {
-    // seq_cst with work(): either we see the loop's new thread, or that thread sees us pending and stays referenced.
-    const std::uint64_t before = uses_.fetch_add(1, std::memory_order_seq_cst);
-    if ((before & attached_unit) == 0) {
+    switch (uses_.begin(std::this_thread::get_id())) {
+    case Uses::Begun::refused:
         give_up(1);
         return false;
-    }
-    if (on_loop_thread())
+    case Uses::Begun::here:
         reference(true);
-    else if ((before & pending_mask) == 0 && how == Wake::if_needed)
-        wake();
+        break;
+    case Uses::Begun::first:
+        if (how == Wake::if_needed)
+            wake();
+        break;
+    case Uses::Begun::later:
+        break;
+    }
     return true;
 }
 
 // The loop may have to notice that nothing is pending any more.
 void LoopPort::end_use_anywhere()
 {
-    const std::uint64_t before = uses_.fetch_add(guest_unit - 1, std::memory_order_seq_cst);
-    if ((before & attached_unit) != 0 && (before & pending_mask) == 1)
+    if (uses_.end_as_guest())
         wake();
-    give_up(guest_unit);
+    give_up(Uses::guest_unit);
 }
 
 void LoopPort::give_up(std::uint64_t units)
 {
-    if (uses_.fetch_sub(units, std::memory_order_seq_cst) == units)
+    if (uses_.give_up(units))
         delete this;
 }
 
@@ -337,7 +338,7 @@ bool LoopPort::thread_is_blocked()
 // The caller is the loop's thread from now on.
 void LoopPort::note_thread()
 {
-    loop_thread_.store(std::this_thread::get_id(), std::memory_order_seq_cst);
+    uses_.note_thread(std::this_thread::get_id());
     if (ThreadWaits::is_mine(noted_waits_))
         return;
     ThreadWaits* mine = ThreadWaits::of_this_thread();
@@ -360,7 +361,7 @@ void LoopPort::on_wake(uv_async_s* async)
 
 void LoopPort::work()
 {
-    uses_.fetch_add(guest_unit, std::memory_order_relaxed);
+    uses_.enter();
     note_thread();
     collect(mailbox_.take_all([](Link& item) { node_of(static_cast<Registration&>(item)).prefetch_trail(); }));
     lifts_.take_all(tasks_);
@@ -368,13 +369,13 @@ void LoopPort::work()
         detach();
     else
         run_batch();
-    const std::uint64_t uses = uses_.load(std::memory_order_seq_cst);
-    if ((uses & attached_unit) != 0) {  // not detached by one of the callbacks
+    const Uses::Sight sight = uses_.look();
+    if (sight.attached) {  // not detached by one of the callbacks
         if (!ready_.empty() || !tasks_.empty() || !lifts_.empty())
             wake();
-        reference((uses & pending_mask) != 0 || abandoned_.load(std::memory_order_relaxed));
+        reference(sight.pending || abandoned_.load(std::memory_order_relaxed));
     }
-    give_up(guest_unit);
+    give_up(Uses::guest_unit);
 }
 
 void LoopPort::run_batch()
@@ -385,7 +386,7 @@ void LoopPort::run_batch()
     over += run_tasks(batch);
     this_thread.working_port = outer;
     // One step for the whole batch: what it began less what is over; the word cannot reach 0, work() is a guest.
-    uses_.fetch_add(std::exchange(begun_, 0) - over, std::memory_order_seq_cst);
+    uses_.settle(std::exchange(begun_, 0), over);
 }
 
 }  // namespace execq::core

@@ -1,11 +1,7 @@
 // Floor 3. A port onto a caller's uv loop: completions and tasks are posted by any thread and run on the loop's thread.
 //
-// Life and keep-alive are one word, uses_: what is pending (registrations and holds) in its lower part, one unit for
-// being attached, one for the handles of the C surface together, one for each guest: a call, a promise that was started
-// here and is still held. At 0 the port is freed. While anything is pending the
-// loop must be kept alive, by a referenced uv handle; uv_ref belongs to the loop's thread, so a registration from
-// elsewhere pokes the loop, which refs itself. While a batch of callbacks runs, what they register is counted on the
-// side, and uses_ is written once, at the end of the batch. A task is one use until it has run, or, where it is an
+// Life and keep-alive are one word, uses_ (see port_uses.h). While a batch of callbacks runs, what they register is counted on
+// the side, and uses_ is written once, at the end of the batch. A task is one use until it has run, or, where it is an
 // asynchronous one, until its promise is completed.
 //
 // The handle starts referenced with a wake on its way: the first iteration tells which thread runs the loop, and only
@@ -21,6 +17,7 @@
 #include "base/thread_waits.h"
 #include "execq/loop.h"
 #include "flow/lift_stack.h"
+#include "flow/port_uses.h"
 #include "task/node.h"
 #include "task/registration.h"
 #include "task/this_thread.h"
@@ -46,8 +43,8 @@ public:
     // Any thread. Has the task run on the loop's thread; takes a reference over where it answers EXECQ_OK, else
     // EXECQ_ECLOSED.
     execq_status submit(Node& node);
-    bool attached() const { return (uses_.load(std::memory_order_acquire) & attached_unit) != 0; }
-    bool on_loop_thread() const { return loop_thread_.load(std::memory_order_seq_cst) == std::this_thread::get_id(); }
+    bool attached() const { return uses_.attached(); }
+    bool on_loop_thread() const { return uses_.runs_on(std::this_thread::get_id()); }
     // Any thread. True if the loop's thread is blocked in a wait of ours right now, or drives another loop in one.
     bool thread_is_blocked();
 
@@ -61,16 +58,13 @@ public:
         return true;
     }
     void end_use() override;
-    void add_guest() override { uses_.fetch_add(guest_unit, std::memory_order_relaxed); }
-    void end_guest() override { give_up(guest_unit); }
+    void add_guest() override { uses_.enter(); }
+    void end_guest() override { give_up(Uses::guest_unit); }
     void deliver(Registration& registration) noexcept override;
     bool lists_all() const override { return false; }
 
 private:
-    static constexpr std::uint64_t attached_unit = std::uint64_t{1} << 32;
-    static constexpr std::uint64_t handles_unit = std::uint64_t{1} << 33;
-    static constexpr std::uint64_t guest_unit = std::uint64_t{1} << 34;  // keeps the port, not the loop
-    static constexpr std::uint64_t pending_mask = attached_unit - 1;
+    using Uses = PortUses<std::thread::id>;
     static constexpr unsigned batch = 256;  // callbacks, and tasks, per wake, so that timers and sockets get their turn
 
     LoopPort(uv_loop_s* loop, const execq_uv_table& table) : uv_(table), loop_(loop) {}
@@ -104,13 +98,10 @@ private:
     alignas(64) Mailbox<> mailbox_;
     LiftStack lifts_;
 
-    // See the top of the file. seq_cst where noted: it pairs with loop_thread_.
-    alignas(64) std::atomic<std::uint64_t> uses_{attached_unit + handles_unit};
+    alignas(64) Uses uses_{std::this_thread::get_id()};
     std::atomic<std::uint32_t> handles_{1};
     // Set by release() of the last handle while attached: the loop detaches itself.
     std::atomic<bool> abandoned_{false};
-    // Written by the loop's thread, read by whoever registers.
-    std::atomic<std::thread::id> loop_thread_{std::this_thread::get_id()};
     // Each is also counted in uses_; detach gives up what is left of them.
     std::uint32_t holds_ EXECQ_GUARDED_BY(mutex_) = 0;
     // Of the loop's thread, with one reference; null where memory was out.

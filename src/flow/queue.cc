@@ -4,7 +4,6 @@
 #include <new>
 #include <utility>
 
-#include "base/futex.h"
 #include "base/thread_waits.h"
 #include "sched/body.h"
 #include "sched/manual.h"
@@ -222,9 +221,9 @@ execq_status Queue::await_room(std::size_t n)
         const MutexLock lock(mutex_);
         if (fits(n) || refuses())
             return EXECQ_OK;
-        turn = room_turn_.load(std::memory_order_relaxed);
+        turn = room_turn_.now();
     }
-    futex_wait(&room_turn_, turn, Deadline::after(-1));
+    room_turn_.sleep(turn, Deadline::after(-1));
     return EXECQ_OK;
 }
 
@@ -234,8 +233,8 @@ void Queue::leave_room(std::size_t n)
     held_.fetch_sub(n, std::memory_order_relaxed);
     if (full_policy_ == EXECQ_FULL_REJECT || capacity_ == 0)
         return;
-    room_turn_.fetch_add(1, std::memory_order_relaxed);  // who sleeps has read it under the mutex
-    futex_wake_all(&room_turn_);
+    room_turn_.advance();
+    room_turn_.wake_all();
 }
 
 void Queue::give_back(std::size_t n) noexcept
@@ -337,7 +336,7 @@ execq_status Queue::line_up(Node* const* nodes, std::size_t n)
         lanes_.push(member);
     }
     const execq_status status = ask_for_turns(false);
-    if (status == EXECQ_OK || turns_ != 0 || in_flight_count_ != 0)
+    if (status == EXECQ_OK || turns_.any_asked() || in_flight_count_ != 0)
         return EXECQ_OK;  // whoever comes next, or ends, goes on
     for (std::size_t i = n; i != 0; --i) {
         Membership& member = member_of(*nodes[i - 1]);
@@ -352,18 +351,18 @@ execq_status Queue::line_up(Node* const* nodes, std::size_t n)
 execq_status Queue::ask_for_turns(bool must)
 {
     if (executor_.engine() != nullptr) {
-        owes_turns_ = true;
+        turns_.owe();
         return EXECQ_OK;
     }
-    owes_turns_ = false;
+    turns_.owe(false);
     const std::size_t may = cancels() ? 1 : may_start() ? max_in_flight_ - in_flight_count_ : 0;
-    while (turns_ < may && turns_ < lanes_.waiting() && (cancels() || lanes_.next() != nullptr)) {
+    while (turns_.wants_one(may, lanes_.waiting()) && (cancels() || lanes_.next() != nullptr)) {
         const execq_status status = executor_.submit_turn(*this, must);
         if (status != EXECQ_OK) {
-            owes_turns_ = true;
+            turns_.owe();
             return status;
         }
-        ++turns_;
+        turns_.asked();
         uses_.fetch_add(1, std::memory_order_relaxed);
     }
     return EXECQ_OK;
@@ -430,7 +429,8 @@ void Queue::take_turn(Worker& worker)
         bool canceling = false;
         {
             const MutexLock lock(mutex_);
-            turns_ -= first ? 1 : 0;
+            if (first)
+                turns_.taken();
             canceling = cancels();
             if (!canceling)
                 started = start_next();
@@ -440,7 +440,7 @@ void Queue::take_turn(Worker& worker)
         if (started.node != nullptr)
             run(&worker, started);
         const MutexLock lock(mutex_);
-        again = owes_turns_ && started.node != nullptr;
+        again = turns_.owes() && started.node != nullptr;
     }
     drop_use();
 }
@@ -452,23 +452,20 @@ void Queue::pump()
         return;
     {
         const MutexLock lock(mutex_);
-        if (pumping_ || !owes_turns_)
+        if (!turns_.try_pump())
             return;
-        pumping_ = true;
     }
     for (;;) {
         Started started;
         bool canceling = false;
         {
             const MutexLock lock(mutex_);
-            if (!std::exchange(owes_turns_, false)) {
-                pumping_ = false;
+            if (!turns_.pumps_on())
                 return;
-            }
             canceling = cancels();
             if (!canceling)
                 started = start_next();
-            owes_turns_ = started.node != nullptr;
+            turns_.owe(started.node != nullptr);
         }
         if (canceling)
             cancel_waiting();

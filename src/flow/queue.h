@@ -22,8 +22,10 @@
 
 #include "base/annotations.h"
 #include "base/links.h"
+#include "base/turn_word.h"
 #include "execq/queue.h"
 #include "flow/lanes.h"
+#include "flow/queue_turns.h"
 #include "sched/executor.h"
 #include "sched/turnstile.h"
 #include "task/membership.h"
@@ -135,18 +137,16 @@ private:
     std::size_t in_flight_count_ EXECQ_GUARDED_BY(mutex_) = 0;
     std::size_t starting_count_ EXECQ_GUARDED_BY(mutex_) = 0;
     std::size_t members_ EXECQ_GUARDED_BY(mutex_) = 0;
-    std::size_t turns_ EXECQ_GUARDED_BY(mutex_) = 0;  // asked for and not taken
+    QueueTurns turns_ EXECQ_GUARDED_BY(mutex_);
     Life life_ EXECQ_GUARDED_BY(mutex_) = Life::open;
     Life executor_life_ EXECQ_GUARDED_BY(mutex_) = Life::open;
     bool paused_ EXECQ_GUARDED_BY(mutex_);
-    bool owes_turns_ EXECQ_GUARDED_BY(mutex_) = false;  // none could be had: who ends a turn goes on by itself
-    bool pumping_ EXECQ_GUARDED_BY(mutex_) = false;
     bool finished_ EXECQ_GUARDED_BY(mutex_) = false;
 
     // Members that have not started, and room that is reserved for some. Written under the mutex; read without it by reports.
     std::atomic<std::size_t> held_{0};
     // Changed under the mutex when room comes, or will not; submitters that are blocked sleep on it.
-    std::atomic<std::uint32_t> room_turn_{0};
+    TurnWord room_turn_;
     std::atomic<std::uint32_t> handles_{1};
     std::atomic<std::uint64_t> uses_{1};
 };

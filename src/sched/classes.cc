@@ -47,7 +47,7 @@ Item Executor::take_high(Worker& worker)
     }
     TaskClasses::Pair* loop_pair = loop_classes_.get();
     const bool waits = loop_pair != nullptr && !loop_pair->high.seems_empty();
-    return waits && loop_workers_ != 0 && (worker.loop_slot || has_free_slot()) ? take_loop_task(worker) : Item{};
+    return waits && loop_slots_.limit() != 0 && (worker.loop_slot || has_free_slot()) ? take_loop_task(worker) : Item{};
 }
 
 // Before what else a worker would take: a high task, or a low one that has waited for so long. None, with worker.surplus set:

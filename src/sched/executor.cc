@@ -613,13 +613,13 @@ execq_status Executor::start_worker(bool token, Call call)
     }
     worker->token = token;
     worker->loop_called = call == Call::loop;
-    coming_.fetch_add(worker->loop_called ? 1 : 0, std::memory_order_seq_cst);
+    loop_slots_.call(worker->loop_called ? 1 : 0);
     const execq_status status = start_thread(*worker);
     if (status == EXECQ_OK) {
         roster_.add_thread();  // not before: submissions rely on a thread that is counted
         count_spares();
     } else {
-        coming_.fetch_sub(worker->loop_called ? 1 : 0, std::memory_order_seq_cst);
+        loop_slots_.uncall(worker->loop_called ? 1 : 0);
         worker->token = worker->loop_called = false;
     }
     note_start(status == EXECQ_OK);

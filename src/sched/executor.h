@@ -32,6 +32,7 @@
 #include "sched/engine.h"
 #include "sched/inbox.h"
 #include "sched/item.h"
+#include "sched/loop_slots.h"
 #include "sched/observer.h"
 #include "sched/places.h"
 #include "sched/roster.h"
@@ -372,13 +373,12 @@ private:
     // ---- own loops (loop_work.cc) ----
     void wake_for_loop();
     void call_for_loop();
-    bool wants_loop_worker() const;
     Worker* idle_for_loop() EXECQ_REQUIRES(mutex_);
-    bool has_free_slot() const { return slots_.load(std::memory_order_seq_cst) < loop_workers_; }
+    bool has_free_slot() const { return loop_slots_.any_free(); }
     // There is an asynchronous task that the worker may take.
     bool loop_work_for(const Worker& worker) const
     {
-        return loop_tasks_wait() && loop_workers_ != 0 && (worker.loop_slot || has_free_slot());
+        return loop_tasks_wait() && loop_slots_.limit() != 0 && (worker.loop_slot || has_free_slot());
     }
     bool claim_slot(Worker& worker, bool beyond_limit);
     void give_slot_back(Worker& worker);
@@ -541,8 +541,6 @@ private:
     // threads than cap_ are about; owed_bit, while a turn is owed. Written under mutex_; a hint, but for the last, which look()
     // counts on.
     std::atomic<std::uint32_t> aside_{0};
-    // 0 where there are reserved ones. Written under mutex_; read by who looks for a slot (see loop_work.cc).
-    std::atomic<std::uint32_t> loop_workers_{first_size_.loop_workers};
     // Written once; read by broken().
     std::atomic<std::int32_t> broken_{0};
     // How many threads may be about: max_threads_ and one for each that is blocked, up to max_spares_. Written under mutex_.
@@ -557,12 +555,8 @@ private:
     // Who is awake; join() sleeps on its threads.
     Roster<> roster_;
 
-    // Workers that hold a slot for asynchronous tasks, that were called to take one, and of the holders those that sleep;
-    // and sleepers that have no loop to drive. Written under mutex_, but for who arrives; read by submissions (see
-    // loop_work.cc).
-    std::atomic<std::uint32_t> slots_{0};
-    std::atomic<std::uint32_t> coming_{0};
-    std::atomic<std::uint32_t> idle_slots_{0};
+    LoopSlots<> loop_slots_{first_size_.loop_workers};
+    // Sleepers that have no loop to drive. Written under mutex_; read by who has one (see loop_work.cc).
     std::atomic<std::uint32_t> idle_apart_{0};
 
     alignas(64) Mutex mutex_;

@@ -36,7 +36,7 @@ void LoopPlace::close()
 
 bool LoopPlace::enter(Node& node)
 {
-    uses_.fetch_add(1, std::memory_order_relaxed);  // by the thread that looks at it
+    uses_.begin();  // by the thread that looks at it
     node.note_started();
     const MutexLock lock(place_mutex_);
     (asks_ ? asked_ : open_).push_back(node.place_hook());
@@ -128,16 +128,9 @@ void LoopPlace::deliver(Registration& registration) noexcept
 
 void LoopPlace::end_use()
 {
-    const std::uint64_t before = uses_.fetch_add(guest_unit - 1, std::memory_order_acq_rel);
-    if ((before & use_mask) == 1)
+    if (uses_.end_as_guest())
         wake();
-    give_up(guest_unit);
-}
-
-void LoopPlace::give_up(std::uint64_t units)
-{
-    if (uses_.fetch_sub(units, std::memory_order_acq_rel) == units)
-        delete this;
+    free_if(uses_.end_guest());
 }
 
 }  // namespace execq::core

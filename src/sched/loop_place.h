@@ -1,9 +1,8 @@
 // Floor 2. The place of a worker's own loop: what asynchronous tasks that run there are entered in, and the way to them.
 //
 // A promise may be completed, and a cancellation asked for, on any thread and at any time, also when the worker's thread
-// is about to end, or gone. So the place outlives both, the thread and the executor: uses_ counts, in its lower half, the
-// promises that are open here and the callbacks on their way, and above that its worker, the promises that somebody still
-// holds, and who is inside of a call. Once all are gone it frees itself.
+// is about to end, or gone. So the place outlives both, the thread and the executor: uses_ counts what keeps it (see
+// place_uses.h). Once all are gone it frees itself.
 //
 // The worker stays, and drives its loop, as long as there are uses: who ends the last one elsewhere wakes the loop.
 //
@@ -11,11 +10,11 @@
 // fail them. The list has two parts, so that each is asked once; a task takes itself off when it is completed.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 
 #include "base/annotations.h"
 #include "base/links.h"
+#include "sched/place_uses.h"
 #include "sched/thread_loop.h"
 #include "task/node.h"
 #include "task/registration.h"
@@ -26,7 +25,7 @@ class LoopPlace final : public Port {
 public:
     LoopPlace() = default;
     // Its worker's thread, or who frees the worker: instead of a delete.
-    void let_go() { give_up(owner_unit); }
+    void let_go() { free_if(uses_.end_owner()); }
 
     // ---- the thread that has the place ----
     // From now on deliveries go to this loop.
@@ -40,7 +39,7 @@ public:
 
     // ---- any thread ----
     // True while promises are open, or callbacks registered or under way.
-    bool used() const { return (uses_.load(std::memory_order_acquire) & use_mask) != 0; }
+    bool used() const { return uses_.used(); }
     // Asks everything that is open here, or will be, to stop.
     void ask_all();
     // Has the thread come out of its sleep in the loop, if it is there or on its way.
@@ -65,26 +64,25 @@ public:
 
     bool begin_use() override
     {
-        uses_.fetch_add(1, std::memory_order_relaxed);  // the caller's promise keeps the place
+        uses_.begin();  // the caller's promise keeps the place
         return true;
     }
     void end_use() override;
-    void add_guest() override { uses_.fetch_add(guest_unit, std::memory_order_relaxed); }
-    void end_guest() override { give_up(guest_unit); }
+    void add_guest() override { uses_.add_guest(); }
+    void end_guest() override { free_if(uses_.end_guest()); }
     void leave(Node& node) override;
     void deliver(Registration& registration) noexcept override;
     bool lists_all() const override { return false; }
 
 private:
-    static constexpr std::uint64_t owner_unit = std::uint64_t{1} << 32;
-    static constexpr std::uint64_t guest_unit = std::uint64_t{1} << 33;
-    static constexpr std::uint64_t use_mask = owner_unit - 1;
-
     ~LoopPlace() override = default;
-    void give_up(std::uint64_t units);
+    void free_if(bool over)
+    {
+        if (over)
+            delete this;
+    }
 
-    // See the top of the file.
-    std::atomic<std::uint64_t> uses_{owner_unit};
+    PlaceUses<> uses_;
     // The innermost of all: nothing else is taken under it. Not Port's, which is the outermost.
     Mutex place_mutex_;
     ThreadLoop* loop_ EXECQ_GUARDED_BY(place_mutex_) = nullptr;  // null: closed

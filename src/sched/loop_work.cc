@@ -1,6 +1,6 @@
 // The part of the executor about workers' own loops: asynchronous tasks, and how a worker drives its loop beside them.
 //
-// Who may take an asynchronous task. Who holds one of loop_workers_ slots: a worker takes one before the task, and gives
+// Who may take an asynchronous task. Who holds one of the slots (loop_slots.h): a worker takes one before the task, and gives
 // it back between two tasks once no promise is open on its loop.
 //
 // Who is called. A submission makes its task visible, then looks for a holder that sleeps, or calls another worker if
@@ -44,18 +44,12 @@ bool Executor::runs_uv(const char* identity) const
 
 // ---- slots ----
 
-bool Executor::wants_loop_worker() const
-{
-    return idle_slots_.load(std::memory_order_seq_cst) != 0 ||
-           slots_.load(std::memory_order_seq_cst) + coming_.load(std::memory_order_seq_cst) < loop_workers_;
-}
-
 // A holder of a slot; if there is a slot for another one, best who has a loop already.
 Worker* Executor::idle_for_loop()
 {
     Worker* best = nullptr;
     int best_rank = 0;
-    const bool room = slots_.load(std::memory_order_relaxed) + coming_.load(std::memory_order_relaxed) < loop_workers_;
+    const bool room = loop_slots_.has_room();
     idle_.for_each([&](Worker& worker) {
         const int rank = worker.loop_slot ? 3 : !room ? 0 : worker.loop() != nullptr ? 2 : 1;
         if (rank > best_rank) {
@@ -77,7 +71,7 @@ void Executor::wake_for_loop()
 
 void Executor::call_for_loop()
 {
-    if (!wants_loop_worker() || !roster_.may_wake(thread_limit()))
+    if (!loop_slots_.wants_worker() || !roster_.may_wake(thread_limit()))
         return;
     Worker* called = nullptr;
     {
@@ -87,8 +81,8 @@ void Executor::call_for_loop()
             take_off_idle(*called);
             called->loop_called = true;
             ++wakes_;
-            coming_.fetch_add(1, std::memory_order_seq_cst);
-        } else if (wants_loop_worker() && roster_.threads() < thread_limit() && loop_tasks_wait()) {
+            loop_slots_.call();
+        } else if (loop_slots_.wants_worker() && roster_.threads() < thread_limit() && loop_tasks_wait()) {
             start_worker(false, Call::loop);  // if it cannot be started, those that are there will look
         }
     }
@@ -103,7 +97,7 @@ bool Executor::claim_slot(Worker& worker, bool beyond_limit)
     const MutexLock lock(mutex_);
     if (!has_free_slot() && !beyond_limit)
         return false;
-    slots_.fetch_add(1, std::memory_order_seq_cst);
+    loop_slots_.take();
     worker.loop_slot = worker.attends = true;
     return true;
 }
@@ -114,7 +108,7 @@ void Executor::give_slot_back(Worker& worker)
         return;
     {
         const MutexLock lock(mutex_);
-        slots_.fetch_sub(1, std::memory_order_seq_cst);
+        loop_slots_.give_back();
         worker.loop_slot = false;
     }
     if (loop_tasks_wait())
@@ -130,7 +124,7 @@ void Executor::settle_slot(Worker& worker)
 // One at a time, as they cannot be taken from a worker again.
 Item Executor::take_loop_task(Worker& worker)
 {
-    if (loop_workers_ == 0 || loop_tasks_settle_empty() || !claim_slot(worker, false))
+    if (loop_slots_.limit() == 0 || loop_tasks_settle_empty() || !claim_slot(worker, false))
         return {};
     return take_loop_item(worker);
 }
@@ -309,7 +303,7 @@ bool Executor::announce_on_loop(Worker& worker)
     worker.idle = true;
     worker.on_loop = true;
     if (worker.loop_slot)
-        idle_slots_.fetch_add(1, std::memory_order_seq_cst);
+        loop_slots_.add_idle_holder();
     idle_.push_back(worker);
     roster_.add_sleeper();
     return true;

@@ -82,7 +82,7 @@ void Executor::take_size(const Size& size)
     max_threads_ = size.max_threads;
     min_threads_ = size.min_threads;
     max_spares_ = size.max_spares;
-    loop_workers_.store(size.loop_workers, std::memory_order_seq_cst);
+    loop_slots_.set_limit(size.loop_workers);
     spares_wanted_ = 0;
     set_cap();
     // Who is too many leaves now, and who has slept for its keepalive may be beyond min_threads from now on.

@@ -92,7 +92,7 @@ void Executor::take_off_idle(Worker& worker)
     if (!worker.on_loop)
         idle_apart_.fetch_sub(1, std::memory_order_seq_cst);
     if (worker.loop_slot)
-        idle_slots_.fetch_sub(1, std::memory_order_seq_cst);
+        loop_slots_.remove_idle_holder();
     roster_.remove_sleeper(worker.napping);
     if (std::exchange(worker.napping, false))
         somebody_naps_ = false;
@@ -113,7 +113,7 @@ void Executor::arrive(Worker& worker)
         worker.turns.fresh = true;
     }
     if (std::exchange(worker.loop_called, false)) [[unlikely]] {
-        coming_.fetch_sub(1, std::memory_order_seq_cst);  // before the look
+        loop_slots_.arrive();
         worker.attends = true;
     }
 }

@@ -82,7 +82,7 @@ Executor::Rest Executor::lie_down(Worker& worker)
     worker.on_loop = false;
     idle_apart_.fetch_add(1, std::memory_order_seq_cst);
     if (worker.loop_slot)
-        idle_slots_.fetch_add(1, std::memory_order_seq_cst);
+        loop_slots_.add_idle_holder();
     idle_.push_front(worker);
     roster_.add_sleeper(worker.napping);
     return worker.napping ? Rest::nap : Rest::sleep;

@@ -267,7 +267,7 @@ bool Executor::call_up(bool token, Call call)
     off_bench(*worker);
     worker->token = token;
     worker->loop_called = call == Call::loop;
-    coming_.fetch_add(worker->loop_called ? 1 : 0, std::memory_order_seq_cst);
+    loop_slots_.call(worker->loop_called ? 1 : 0);
     worker->wake();
     return true;
 }

@@ -7,7 +7,6 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "base/futex.h"
 #include "sched/executor.h"
 #include "task/callbacks.h"
 #include "task/cancel.h"
@@ -92,7 +91,7 @@ execq_status Timekeeper::sleep(std::int64_t until_ns, Node** out, const ContextR
         return EXECQ_ENOMEM;
     }
     auto* timer = new (record) Timer(*node);
-    timer->stage = Timer::Stage::kept;
+    (void)timer->stage.let_go();
     timer->keeper = this;
     node->enter_sleep(*timer);
     execq_status status = EXECQ_OK;
@@ -138,11 +137,10 @@ void Timekeeper::keep(TaskTimer& timer)
     bool wake = false;
     {
         const MutexLock lock(mutex_);
-        over = timer.stage == Timer::Stage::over;
+        over = !timer.stage.let_go();
         if (over) {
             count(-1);
         } else {
-            timer.stage = Timer::Stage::kept;
             wake = timer.executor != nullptr ? lay_down(timer, *timer.executor, timer.times.due_ns)
                                              : schedule(timer, timer.times.limit_ns());
         }
@@ -209,7 +207,7 @@ bool Timekeeper::lay_down(TaskTimer& timer, Executor& executor, std::int64_t at_
 {
     timer.executor = &executor;
     executor.delayed().push_back(timer);
-    if (timer.stage == Timer::Stage::held)
+    if (timer.stage.held())
         return false;  // the thread is about to look at it
     if (timer.scheduled())
         wheel_.remove(timer);
@@ -222,10 +220,8 @@ void Timekeeper::withdraw(Timer& timer)
     const Stay stay(*this);
     {
         const MutexLock lock(mutex_);
-        if (timer.stage == Timer::Stage::held) {
-            timer.stage = Timer::Stage::over;
+        if (!timer.stage.withdraw())
             return;
-        }
         take_out(timer);
     }
     end(timer);
@@ -276,14 +272,14 @@ bool Timekeeper::schedule(Timer& timer, std::int64_t at_ns)
     if (next >= wakes_at_ns_)
         return false;
     wakes_at_ns_ = next;
-    turn_.fetch_add(1, std::memory_order_relaxed);
+    turn_.advance();
     return true;
 }
 
 void Timekeeper::wake_if(bool wanted)
 {
     if (wanted)
-        futex_wake(&turn_, 1);
+        turn_.wake_one();
 }
 
 // ---- the thread ----
@@ -364,10 +360,10 @@ bool Timekeeper::await_due(HookList<TimerEntry>& due)
             // Timers that are in no wheel may end, and then this may be idle, without a wake.
             until =
                 std::min(wheel_.next_deadline(), idle_since + (trimmed ? idle_ns_ : std::min(idle_ns_, trim_after_ns)));
-            turn = turn_.load(std::memory_order_relaxed);  // changed under the mutex
+            turn = turn_.now();
             wakes_at_ns_ = until;
         }
-        futex_wait(&turn_, turn, Deadline::at(until));
+        turn_.sleep(turn, Deadline::at(until));
         if (!trimmed && now_ns() >= idle_since + trim_after_ns) {
             trimmed = true;
             while (node_pool::trim()) {
@@ -379,7 +375,7 @@ bool Timekeeper::await_due(HookList<TimerEntry>& due)
 void Timekeeper::take_due(HookList<TimerEntry>& due)
 {
     wheel_.advance(now(), [&due](TimerEntry& entry) {
-        static_cast<Timer&>(entry).stage = Timer::Stage::held;
+        static_cast<Timer&>(entry).stage.hold();
         due.push_back(entry);
     });
 }
@@ -422,7 +418,7 @@ void Timekeeper::retire()
         {
             const MutexLock lock(mutex_);
             wheel_.advance(TimerWheel::never, [this](TimerEntry& entry) EXECQ_NO_ANALYSIS {
-                static_cast<Timer&>(entry).stage = Timer::Stage::held;
+                static_cast<Timer&>(entry).stage.hold();
                 fired_.push_back(entry);
             });
             TimerEntry* entry = fired_.front();
@@ -514,8 +510,7 @@ void Timekeeper::go_on_with(Timer& timer, std::int64_t next_ns)
 {
     {
         const MutexLock lock(mutex_);
-        if (timer.stage != Timer::Stage::over) {
-            timer.stage = Timer::Stage::kept;
+        if (timer.stage.let_go()) {
             if (next_ns != TimerWheel::never)
                 (void)schedule(timer, next_ns);  // by the thread itself
             return;
@@ -558,11 +553,10 @@ void Timekeeper::see_to_series(TaskTimer& timer)
 
 Timekeeper::Turn Timekeeper::begin_turn(TaskTimer& timer)
 {
-    if (timer.stage == Timer::Stage::over) {
+    if (!timer.stage.let_go()) {
         take_out(timer);
         return {Turn::Kind::over};
     }
-    timer.stage = Timer::Stage::kept;
     Node& node = *timer.node;
     TaskTimes& times = timer.times;
     const std::int64_t now = this->now();
@@ -629,7 +623,7 @@ void Timekeeper::set_idle(std::int64_t idle_ns)
         const MutexLock lock(mutex_);
         idle_ns_ = idle_ns;
         wakes_at_ns_ = 0;
-        turn_.fetch_add(1, std::memory_order_relaxed);
+        turn_.advance();
     }
     wake_if(true);
 }

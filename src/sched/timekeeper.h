@@ -30,6 +30,7 @@
 #include "base/links.h"
 #include "base/process.h"
 #include "base/timer_wheel.h"
+#include "base/turn_word.h"
 #include "execq/status.h"
 #include "task/node.h"
 #include "task/timer.h"
@@ -152,7 +153,7 @@ private:
     std::int64_t idle_ns_ EXECQ_GUARDED_BY(mutex_) = default_idle_ns;
     std::int64_t wakes_at_ns_ EXECQ_GUARDED_BY(mutex_) = 0;  // until when the thread sleeps; 0: it does not
     // Changed under the mutex by who wants the thread to look again, which sleeps on it.
-    std::atomic<std::uint32_t> turn_{0};
+    TurnWord turn_;
     HookList<TimerEntry> due_;  // the thread's own: held, and not seen to
     std::size_t ended_ = 0;     // the thread's own: of timers_, those that it ended since it last had the mutex
 

@@ -11,6 +11,7 @@
 
 #include "base/links.h"
 #include "base/timer_wheel.h"
+#include "task/timer_stage.h"
 
 namespace execq::core {
 
@@ -52,16 +53,12 @@ struct TaskTimes {
 };
 
 struct Timer : TimerEntry {
-    // Under the timekeeper's mutex. Held: the submission, or the timekeeper outside its mutex, is at it, and will look
-    // whether it is over; kept: who withdraws it ends it.
-    enum class Stage : std::uint32_t { held, over, kept };
-
     explicit Timer(Node& owner) : node(&owner) {}
 
     // By who settles the node, once, before the node is done; defined by the timekeeper, as a port's functions are.
     void withdraw();
 
-    Stage stage = Stage::held;
+    TimerStage stage;              // under the timekeeper's mutex
     Node* node;                    // with one reference
     Timekeeper* keeper = nullptr;  // whose clock its times are on; set before the node is published
 };
