@@ -158,7 +158,7 @@ struct Joining : rl::test_suite<Joining<TurnWord, fault, members, joiners>, memb
     }
 };
 
-// ---- two submitters wait for room of different size, which comes piece by piece ----
+// ---- two submitters wait for room of different size, which comes in two pieces ----
 
 template <class TurnWord = Word, Fault fault = Fault::none>
 struct Room : rl::test_suite<Room<TurnWord, fault>, 3> {
@@ -166,18 +166,18 @@ struct Room : rl::test_suite<Room<TurnWord, fault>, 3> {
     RelacyLock mutex;
     TurnWord turn;
     RelacyAtomics<>::Plain<int> left{0};
-    RelacyAtomics<>::Plain<int> handed_over[3];
+    RelacyAtomics<>::Plain<int> handed_over[2];
 
     void thread(unsigned index)
     {
         if (index != 0)
             return take(static_cast<int>(index));
-        for (int piece = 0; piece < 3; ++piece) {
+        for (int piece = 0; piece < 2; ++piece) {
             handed_over[piece] = 1;
             if (fault == Fault::advances_outside)
                 turn.advance();
             mutex.lock();
-            left = left + 1;
+            left = left + piece + 1;
             if (fault != Fault::advances_outside)
                 turn.advance();
             turn.wake_all();
@@ -223,6 +223,7 @@ int main()
     run.caught<Joining<Word, Fault::joiner_uncounted>>("mutant: who joins is not counted");
     run.caught<Joining<Word, Fault::joiner_looks_once>>("mutant: who joins an idle group waits for a member");
     run.caught<Joining<Word, Fault::member_ends_early>>("mutant: a member ends before what it owns is given up");
+    run.caught<Room<WakesOne>>("mutant: room wakes one, for whom it is too small");
     run.caught<Room<StandsStill>>("mutant: room leaves the word as it is");
     run.caught<Room<Word, Fault::reads_outside>>("mutant: the word is read outside of the mutex, for room");
     return run.finish();
