@@ -93,7 +93,7 @@ execq_status Queue::resume()
             return EXECQ_ECLOSED;
         const bool was_paused = std::exchange(paused_, false);
         const execq_status status = ask_for_turns(false);
-        if (status != EXECQ_OK && turns_ == 0 && in_flight_count_ == 0) {
+        if (status != EXECQ_OK && !turns_.any_asked() && in_flight_count_ == 0) {
             paused_ = was_paused;
             return status;
         }
