@@ -212,10 +212,21 @@ struct Totals {
 
 enum class End { clean, faulty, libuv_abort, wrong };
 
-bool in_libuv(void* address)
+bool in_object(const void* address, const char* name)
 {
     Dl_info info{};
-    return dladdr(address, &info) != 0 && info.dli_fname != nullptr && std::strstr(info.dli_fname, "libuv") != nullptr;
+    return dladdr(address, &info) != 0 && info.dli_fname != nullptr && std::strstr(info.dli_fname, name) != nullptr;
+}
+
+bool in_libuv(void* address) { return in_object(address, "libuv"); }
+
+// Frames of this program come first: how many depends on what was inlined.
+bool called_by_libuv(const Injection& injection)
+{
+    int i = 0;
+    while (i < injection.frames && in_object(injection.frame[i], "faults.sweep"))
+        ++i;
+    return i < injection.frames && in_libuv(injection.frame[i]);
 }
 
 // libuv ends the process in two places on these ways: before 1.51 where the table of a loop's watchers cannot grow
@@ -223,7 +234,7 @@ bool in_libuv(void* address)
 // a process share (uv__signal_global_reinit() of src/unix/signal.c, the only one that calls pipe2). Nothing else is excused.
 bool is_known_abort(const Record& record, int status)
 {
-    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || record.injected == 0 || !in_libuv(record.last.frame[0]))
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGABRT || record.injected == 0 || !called_by_libuv(record.last))
         return false;
     return std::strcmp(record.last.call, "realloc") == 0 || std::strcmp(record.last.call, "pipe2") == 0;
 }

@@ -305,7 +305,7 @@ void queue_turns(Run& run)
 void queue_turn_from_outside(Run& /*run*/)
 {
     constexpr int queues = 24;
-    constexpr int fillers = 1005;  // of two words each; a block has 2047
+    constexpr int fillers = 985;  // of two words each, as turns; a block has 2047
     struct One {
         execq_queue* queue;
         std::atomic<execq_promise*> promise{nullptr};

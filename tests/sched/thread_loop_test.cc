@@ -104,9 +104,9 @@ TEST(ThreadLoop, IsClosedWhenItsThreadEnds)
     EXPECT_EQ(descriptors_open(), before);
 }
 
-TEST(ThreadLoop, IsNotMadeAgainOnAThreadThatIsEnding)
+TEST(ThreadLoop, IsStillThereForDestructorsOfThreadLocals)
 {
-    static execq_status status = EXECQ_OK;
+    static execq_status status = EXECQ_ECLOSED;
     struct Late {
         ~Late()
         {
@@ -114,11 +114,33 @@ TEST(ThreadLoop, IsNotMadeAgainOnAThreadThatIsEnding)
             status = ThreadLoop::open(&loop);
         }
     };
+    open_loop();
+    close_loop();
+    const int before = descriptors_open();
     on_a_thread([] {
-        static thread_local Late late;  // made before the loop: it goes after it
+        static thread_local Late late;
         EXPECT_NE(&late, nullptr);
         open_loop();
     });
+    EXPECT_EQ(status, EXECQ_OK);
+    EXPECT_EQ(descriptors_open(), before);
+}
+
+TEST(ThreadLoop, IsNotMadeAgainOnAThreadThatIsEnding)
+{
+    static execq_status status = EXECQ_OK;
+    pthread_key_t key{};  // of a larger number than the library's: its destructor goes after that
+    ASSERT_EQ(pthread_key_create(&key,
+                                 [](void*) {
+                                     ThreadLoop* loop = nullptr;
+                                     status = ThreadLoop::open(&loop);
+                                 }),
+              0);
+    on_a_thread([key] {
+        EXPECT_EQ(pthread_setspecific(key, &status), 0);
+        open_loop();
+    });
+    pthread_key_delete(key);
     EXPECT_EQ(status, EXECQ_ECLOSED);
 }
 
