@@ -127,10 +127,10 @@ void LoopPort::release()
     if (inherited() || handles_.fetch_sub(1, std::memory_order_acq_rel) != 1)
         return;
     abandoned_.store(true, std::memory_order_relaxed);  // published by the wake
-    if (attached()) {
-        if (on_loop_thread())
-            reference(true);  // an idle loop has to go round once more
+    // An idle loop has to go round once more. A use, so that a thread which runs the loop from now on keeps off the handle.
+    if (begin_use_anywhere(Wake::by_caller)) {
         wake();
+        give_up(1);
     }
     give_up(Uses::handles_unit);
 }

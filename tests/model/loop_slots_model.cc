@@ -411,15 +411,18 @@ int main()
     run.holds<Play<OneSleeper<true>>>("the same, and its slot is kept");
     run.holds<Play<TwoSlots>>("two tasks that do not end, two sleepers", Search{2});
     run.holds<Play<TwoSlots>>("the same", Search{0, 100'000});
+    run.holds<Play<HolderAndSleeper>>("two tasks, a holder that sleeps and gets stuck, a sleeper", Search{2});
     run.holds<Play<HandingOn>>("a submission while a slot is given back, and a sleeper", Search{2});
     run.holds<Play<HandingOn>>("the same", Search{0, 100'000});
     run.holds<Play<OneSlot>>("two submissions by two threads, two sleepers, one slot", Search{0, 100'000});
 
+    run.caught<Play<TwoSlots, Shipped, Fault::arrives_late>>("mutant: who was called looks, then arrives");
     run.caught<Play<Holder<true>, Shipped, Fault::no_look_once_announced>>("mutant: no look after the announcement");
     run.caught<Play<Holder<true>, Shipped, Fault::announces_late>>("mutant: the announcement after the last look");
     run.caught<Play<HandingOn, Shipped, Fault::no_look_after_giving_back>>(
         "mutant: no look after a slot is given back");
     run.caught<Play<Holder<true>, Shipped, Fault::holder_unannounced>>("mutant: a holder that sleeps is not announced");
+    run.caught<Play<HolderAndSleeper, Shipped, Fault::no_chain>>("mutant: who took a task looks for no more");
 
     run.caught<Play<Holder<true>, AcquireLoads>>("mutant: the counts are read acquire");
     run.caught<Play<Holder<true>, WeakAdds>>("mutant: a holder's sleep is announced acq_rel");

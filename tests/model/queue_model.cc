@@ -198,7 +198,7 @@ struct Turning : rl::test_suite<Turning<fault, max_in_flight>, 4> {
 
 // ---- a thread hands in two tasks more, two workers take turns, and the executor has none now and then ----
 
-template <Fault fault = Fault::none, int refusals = 2>
+template <Fault fault = Fault::none, int refusals = 1>
 struct Refusing : rl::test_suite<Refusing<fault, refusals>, 3> {
     Queue<fault, 1> queue;
 
@@ -240,11 +240,13 @@ int main()
     run.holds<Turning<>>("three tasks of a serial queue, two workers", Search{2});
     run.holds<Turning<>>("the same", Search{0, 200'000});
     run.holds<Turning<Fault::none, 2>>("three tasks of a queue of two at a time, two workers", Search{0, 200'000});
-    run.holds<Refusing<>>("the executor has no turn twice");
+    run.holds<Refusing<>>("the executor has no turn once");
+    run.holds<Refusing<Fault::none, 2>>("it has no turn twice");
     run.holds<Pumping<>>("three threads hand tasks in to an engine");
 
     run.caught<Turning<Fault::end_asks_for_nothing>>("mutant: who ends a task asks for no turn");
     run.caught<Turning<Fault::turn_not_counted>>("mutant: a turn that has come counts as on its way");
+    run.caught<Refusing<Fault::starts_beyond>>("mutant: a turn starts a task without a look at how many run");
     run.caught<Refusing<Fault::refusal_not_owed>>("mutant: a turn that could not be had is not owed");
     run.caught<Pumping<Fault::pump_leaves_unlocked>>("mutant: who pumps looks, then leaves");
     run.caught<Pumping<Fault::pump_does_not_owe>>("mutant: who hands a task in does not owe it");
