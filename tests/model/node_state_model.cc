@@ -64,6 +64,7 @@ struct Claiming : rl::test_suite<Claiming<State>, 3> {
 template <class State>
 struct StartingAlone : rl::test_suite<StartingAlone<State>, 2> {
     PlainNode<State> node{2, Phase::pending};
+    Plain<int> looked_at{0};  // by who has a handle, as long as he has it
     bool ran = false;
     bool canceled = false;
 
@@ -74,6 +75,7 @@ struct StartingAlone : rl::test_suite<StartingAlone<State>, 2> {
             switch (node.state.start_taken(before)) {
             case State::Start::alone:
                 ran = true;
+                looked_at = 1;
                 node.free();
                 break;
             case State::Start::won:
@@ -84,6 +86,7 @@ struct StartingAlone : rl::test_suite<StartingAlone<State>, 2> {
                 node.release();
             }
         } else {
+            RL_ASSERT(looked_at == 0);
             if (node.state.try_claim_cancel(1, before)) {
                 canceled = true;
                 node.settle(Phase::canceled, 2, Reference::keep);

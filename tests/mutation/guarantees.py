@@ -12,6 +12,7 @@ that only what a change touches is built anew. A test counts as having caught a 
 
 import argparse
 import dataclasses
+import fcntl
 import os
 import pathlib
 import re
@@ -160,6 +161,8 @@ class Workshop:
         self.tree, self.build_folder = self.folder / "tree", self.folder / "build"
         self.root, self.jobs = root, jobs
         self.tree.mkdir(parents=True, exist_ok=True)
+        self.alone = open(self.folder / "lock", "w", encoding="utf-8")  # open until the end: two runs do not share a copy
+        fcntl.flock(self.alone, fcntl.LOCK_EX)
         synchronize(root, files_of(root), self.tree)
         if not (self.build_folder / "build.ninja").exists():
             launcher = [f"-DCMAKE_{language}_COMPILER_LAUNCHER=ccache" for language in ("C", "CXX")]

@@ -23,6 +23,7 @@ Survivors have to stand in tests/mutation/survivors.txt, with the reason, and wh
 import argparse
 import concurrent.futures
 import dataclasses
+import fcntl
 import hashlib
 import json
 import os
@@ -415,6 +416,8 @@ def run_all(root, names, jobs, verbose, as_markdown):
     models = Models(root)
     folder = root / "build/mutation/orders"
     folder.mkdir(parents=True, exist_ok=True)
+    alone = open(folder / "lock", "w", encoding="utf-8")  # open until the end: two runs do not share a folder
+    fcntl.flock(alone, fcntl.LOCK_EX)
     runs = Runs(models, folder)
     survivors = read_survivors((root / HERE / "survivors.txt").read_text(encoding="utf-8"))
     wanted = lambda header: not names or any(name in header for name in names)

@@ -23,6 +23,10 @@
 #undef memory_order_acq_rel
 #undef memory_order_seq_cst
 
+// relacy replaces the form without a size alone. The library's own with one comes back to that only where a copy of it was
+// not inlined.
+inline void operator delete(void* memory, std::size_t) noexcept { operator delete(memory); }
+
 inline rl::memory_order relacy_order(std::memory_order order)
 {
     switch (order) {
