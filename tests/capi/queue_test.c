@@ -124,17 +124,17 @@ static void bad_arguments_are_refused(void **state)
     pool_end(executor);
 }
 
-static atomic_int inside;
+static atomic_int present;
 static atomic_int meetings; /* of tasks that ran at once */
 
 static int32_t log_alone(void *env, void **result)
 {
-    if (atomic_fetch_add(&inside, 1) != 0) {
+    if (atomic_fetch_add(&present, 1) != 0) {
         atomic_fetch_add(&meetings, 1);
     }
     const int32_t code = log_start(env, result);
     sched_yield();
-    atomic_fetch_sub(&inside, 1);
+    atomic_fetch_sub(&present, 1);
     return code;
 }
 
