@@ -5,9 +5,6 @@
 
 #include "task/room.h"
 
-// relacy replaces the other two.
-void operator delete(void* memory, std::size_t) noexcept { ::operator delete(memory); }
-
 namespace {
 
 using execq::core::BasicRoom;
