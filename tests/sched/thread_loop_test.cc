@@ -3,8 +3,10 @@
 #include <atomic>
 #include <cstdlib>
 #include <fcntl.h>
+#include <fstream>
 #include <gtest/gtest.h>
 #include <pthread.h>
+#include <string>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -834,13 +836,25 @@ TEST_F(Measured, CallbacksCountAsTheTurnAndNotAsLate)
     loop.run_nowait();
 }
 
+// Until the system says that the thread sleeps.
+void await_sleep(pid_t thread)
+{
+    const std::string path = "/proc/self/task/" + std::to_string(thread) + "/stat";
+    for (char state = 'R'; state != 'S'; sched_yield()) {
+        std::string line;
+        std::getline(std::ifstream(path), line);
+        state = line.at(line.rfind(')') + 2);
+    }
+}
+
 TEST_F(Measured, AWakeUpOfASleeperCountsFromWhenItWasSent)
 {
     loop.note_work();
     loop.run_nowait();
     std::int64_t sent_after = 0;
     std::int64_t sent_before = 0;
-    std::thread waker([&] {
+    std::thread waker([&, sleeper = gettid()] {
+        await_sleep(sleeper);
         pass(a_while_ns);
         sent_after = now_ns();
         loop.wake();
