@@ -61,8 +61,8 @@ struct Claiming : rl::test_suite<Claiming<State>, 3> {
 
 // ---- a task that nobody has a handle of any more, as its last one is released while a worker starts it ----
 
-template <class State>
-struct StartingAlone : rl::test_suite<StartingAlone<State>, 2> {
+template <class State, bool cancels = true>
+struct StartingAlone : rl::test_suite<StartingAlone<State, cancels>, 2> {
     PlainNode<State> node{2, Phase::pending};
     Plain<int> looked_at{0};  // by who has a handle, as long as he has it
     bool ran = false;
@@ -87,7 +87,7 @@ struct StartingAlone : rl::test_suite<StartingAlone<State>, 2> {
             }
         } else {
             RL_ASSERT(looked_at == 0);
-            if (node.state.try_claim_cancel(1, before)) {
+            if (cancels && node.state.try_claim_cancel(1, before)) {
                 canceled = true;
                 node.settle(Phase::canceled, 2, Reference::keep);
             }
@@ -262,6 +262,7 @@ int main()
     ModelRun run;
     run.holds<Claiming<Shipped>>("a start against a cancellation and a request");
     run.holds<StartingAlone<Shipped>>("a start against a cancellation and the last release", Search{5});
+    run.holds<StartingAlone<Shipped, false>>("a start against the last release", Search{5});
     run.holds<Waiting<Shipped>>("two waits against the end, which gives its reference");
     run.holds<Waiting<Shipped, true>>("a wait and a look against the end");
     run.holds<Resting<Shipped>>("a series that rests, against a cancellation", Search{5});
@@ -275,6 +276,7 @@ int main()
     run.caught<Claiming<StateOf<WeakSub<memory_order::release>>>>("mutant: a release does not acquire");
     run.caught<Claiming<StateOf<WeakSub<memory_order::acquire>>>>("mutant: a release does not release");
     run.caught<Claiming<StateOf<RelaxedLoads>>>("mutant: who is the last finds that out relaxed");
+    run.caught<StartingAlone<StateOf<RelaxedLoads>, false>>("mutant: who starts alone finds that out relaxed");
     run.caught<Waiting<StateOf<WeakCasOf<0, memory_order::acquire>>>>("mutant: settle() does not release");
     run.caught<Waiting<BasicNodeState<TornOr>>>("mutant: a waiter's flag is a load and a store");
     run.caught<Resting<StateOf<WeakCasOf<0, memory_order::acquire>>>>("mutant: a series rests without a release");

@@ -327,14 +327,14 @@ struct Lifting : rl::test_suite<Lifting<Orders, fault>, 3> {
     }
 };
 
-// ---- a task is lifted and a completion delivered while the loop detaches; then the last handle goes ----
+// ---- two tasks are lifted and a completion delivered while the loop detaches; then the last handle goes ----
 
 template <class Orders = ShippedOrders, Fault fault = Fault::none>
 struct Detaching : rl::test_suite<Detaching<Orders, fault>, 3> {
     Port<Orders, fault> port;
-    Task<Orders> task;
+    std::array<Task<Orders>, 2> tasks;
     Delivery delivery;
-    bool lifted = false;
+    std::array<bool, 2> lifted{};
     bool begun = false;
     bool delivered = false;
 
@@ -351,13 +351,16 @@ struct Detaching : rl::test_suite<Detaching<Orders, fault>, 3> {
             if (begun && !delivered)
                 port.end_use();  // it is withdrawn
         } else {
-            task.payload = 1;
-            lifted = port.lift(task);
+            for (std::size_t i = 0; i < tasks.size(); ++i) {
+                tasks[i].payload = 1;
+                lifted[i] = port.lift(tasks[i]);
+            }
         }
     }
     void after()
     {
-        RL_ASSERT(task.ran + task.canceled == (lifted ? 1 : 0));
+        for (std::size_t i = 0; i < tasks.size(); ++i)
+            RL_ASSERT(tasks[i].ran + tasks[i].canceled == (lifted[i] ? 1 : 0));
         RL_ASSERT(delivery.ran == (delivered ? 1 : 0));
         RL_ASSERT(port.freed() == 0);
         port.release();
@@ -404,7 +407,7 @@ int main()
     run.holds<Moving<Shipped, Fault::none, false>>("two threads begin a use, and one of the two stays");
     run.holds<Lifting<>>("two threads lift tasks, a third runs the loop", Search{1});
     run.holds<Lifting<>>("the same", some);
-    run.holds<Detaching<>>("a task and a completion while the loop detaches", Search{2});
+    run.holds<Detaching<>>("two tasks and a completion while the loop detaches", Search{2});
     run.holds<Detaching<>>("the same", some);
     run.holds<Abandoning<>>("the last handle and the last use go, the loop detaches itself", Search{2});
     run.holds<Abandoning<>>("the same", some);

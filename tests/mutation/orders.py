@@ -468,8 +468,9 @@ def report(root, wanted, reached, verdicts, survivors):
     for name in dead:
         print("in survivors.txt, but does not survive: " + " | ".join(name))
     killed = sum(verdict.startswith("killed") for verdict in verdicts.values())
+    gaps = sum(survivors[name].startswith("Gap:") for name in alive & set(survivors))
     print(f"{killed} of {len(verdicts)} mutants killed; {len(alive & set(survivors))} survivors explained, "
-          f"{len(unexplained)} not")
+          f"{len(unexplained)} not; {gaps} of the reasons are gaps of a model")
     return bool(unexplained or dead) or not verdicts
 
 
