@@ -2,6 +2,7 @@
 #include "sched/timekeeper.h"
 
 #include <gtest/gtest.h>
+#include <thread>
 
 #include <limits>
 #include <vector>
@@ -352,7 +353,8 @@ TEST(Timekeeper, a_series_that_rests_is_in_the_wheel_and_counts_as_queued_until_
     await_rest(*node, ran, 1);
     EXPECT_EQ(keeper().usage().timers, 1U);
     EXPECT_EQ(keeper().usage().scheduled, 1U);
-    EXPECT_EQ(pool.report().queued, 1U);
+    while (pool.report().queued != 1U)  // it counts twice while its worker puts it away
+        std::this_thread::yield();
     EXPECT_FALSE(node->due());
     EXPECT_TRUE(cancel(*node));
     EXPECT_EQ(keeper().usage().timers, 0U);
