@@ -2,9 +2,9 @@
 #include "sched/timekeeper.h"
 
 #include <gtest/gtest.h>
-#include <thread>
 
 #include <limits>
+#include <thread>
 #include <vector>
 
 #include "base/clock.h"
