@@ -120,7 +120,7 @@ void watchdog(Run& run)
                 pool, [&] { return execq_submit(pool, Gate::body, &gate, &future); },
                 [&] { FAULTS_EXPECT(future == untouched<execq_future>()); });
             gate.await_entered();
-            const timespec pause{0, 4'000'000};
+            const timespec pause{0, 4'000'000};  // for the watchdog to meet faults in; nothing relies on that it did
             nanosleep(&pause, nullptr);
         }
         if (!run.faulty())

@@ -419,7 +419,7 @@ void periodic(Run& run)
         both.task.submit(run, pool, [&] {
             return execq_submit_periodic(pool, &options, 1, EXECQ_FIXED_RATE, Both::body, &both, &both.task.future);
         });
-        const timespec pause{0, 3'000'000};
+        const timespec pause{0, 3'000'000};  // for runs to meet faults in; nothing relies on that they did
         nanosleep(&pause, nullptr);
     }
     Gate::until([&] { return both.task.ran.get() >= 3; });  // late, but not lost
